@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must hold between options; oslo.config checks only each alone."""
+
+from collections.abc import Callable
+
+from oslo_config import cfg
+
+
+def _agent(conf: cfg.ConfigOpts) -> list[str]:
+    agent = conf.aacloud_agent
+    found = []
+    if agent.probe_timeout >= agent.probe_interval:
+        found.append(
+            f"[aacloud_agent] probe_timeout ({agent.probe_timeout} s) must "
+            f"be shorter than probe_interval ({agent.probe_interval} s)"
+        )
+    if not agent.host.strip():
+        found.append("[aacloud_agent] host must not be empty")
+    return found
+
+
+def _failover(conf: cfg.ConfigOpts) -> list[str]:
+    failover = conf.aacloud_failover
+    report_interval = conf.aacloud_agent.report_interval
+    timeout = conf.aacloud_keystone.timeout
+    found = []
+    for name in ("report_ttl", "heartbeat_timeout"):
+        if failover[name] <= report_interval:
+            found.append(
+                f"[aacloud_failover] {name} ({failover[name]} s) must be "
+                "longer than [aacloud_agent] report_interval "
+                f"({report_interval} s)"
+            )
+    if timeout is None or timeout <= 0:
+        found.append(
+            "[aacloud_keystone] timeout must be set: a call without an end "
+            "would hold up the recovery"
+        )
+    elif failover.request_grace <= timeout:
+        found.append(
+            f"[aacloud_failover] request_grace ({failover.request_grace} s) "
+            f"must be longer than [aacloud_keystone] timeout ({timeout} s): "
+            "else a request that is still on its way is sent twice"
+        )
+    limits = ("hosts_per_rack", "hosts_per_dc", "hosts_per_cloud")
+    for small, large in zip(limits, limits[1:], strict=False):
+        if failover[small] > failover[large]:
+            found.append(
+                f"[aacloud_failover] {small} ({failover[small]}) must not "
+                f"be above {large} ({failover[large]})"
+            )
+    if failover.concurrency_per_destination > failover.concurrency_max:
+        found.append(
+            "[aacloud_failover] concurrency_per_destination "
+            f"({failover.concurrency_per_destination}) must not be above "
+            f"concurrency_max ({failover.concurrency_max})"
+        )
+    return found
+
+
+def _fencing(conf: cfg.ConfigOpts) -> list[str]:
+    fencing = conf.aacloud_fencing
+    if fencing.poll >= fencing.power_off_timeout:
+        return [
+            f"[aacloud_fencing] poll ({fencing.poll} s) must be shorter than "
+            f"power_off_timeout ({fencing.power_off_timeout} s)"
+        ]
+    return []
+
+
+_CHECKS: tuple[Callable[[cfg.ConfigOpts], list[str]], ...] = (
+    _agent,
+    _failover,
+    _fencing,
+)
+
+
+def problems(conf: cfg.ConfigOpts) -> tuple[str, ...]:
+    """Return every contradiction between options, as a sentence each."""
+    return tuple(text for check in _CHECKS for text in check(conf))
