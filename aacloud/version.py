@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The version of the installed package."""
+"""The version of the installed package.
+
+The functions have the names that oslo.reports asks a version module for.
+"""
 
 from importlib import metadata
 
@@ -16,3 +19,18 @@ def version_string() -> str:
         return metadata.version(PRODUCT)
     except metadata.PackageNotFoundError:
         return "unknown"
+
+
+def vendor_string() -> str:
+    """Return who makes the product."""
+    return f"{PRODUCT} developers"
+
+
+def product_string() -> str:
+    """Return the name of the product."""
+    return PRODUCT
+
+
+def version_string_with_package() -> str:
+    """Return the version as a report shows it."""
+    return version_string()

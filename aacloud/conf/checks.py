@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must hold between options; oslo.config checks only each alone."""
+"""Whether the options hold what they may hold.
+
+oslo.config looks at a value when it is first read, and at each option alone.
+An operator wants to know of all mistakes, and at the start.
+"""
 
 from collections.abc import Callable
+from collections.abc import Iterable
+import re
 
 from oslo_config import cfg
 
@@ -78,3 +84,30 @@ _CHECKS: tuple[Callable[[cfg.ConfigOpts], list[str]], ...] = (
 def problems(conf: cfg.ConfigOpts) -> tuple[str, ...]:
     """Return every contradiction between options, as a sentence each."""
     return tuple(text for check in _CHECKS for text in check(conf))
+
+
+def refused_values(
+    conf: cfg.ConfigOpts, sections: Iterable[tuple[str, list[cfg.Opt]]]
+) -> tuple[str, ...]:
+    """Return every value of ``sections`` that its option does not accept.
+
+    Options that are not registered with ``conf``, such as those of an auth
+    plug-in that is not loaded yet, are left out.
+    """
+    found = []
+    for group, options in sections:
+        for option in options:
+            try:
+                conf[group][option.dest]
+            except cfg.NoSuchOptError:
+                continue
+            except (cfg.Error, ValueError) as exc:
+                found.append(f"[{group}] {option.dest}{_where_and_why(exc)}")
+    return tuple(found)
+
+
+def _where_and_why(exc: Exception) -> str:
+    """Say in which file the value stands and what is wrong with it."""
+    place = re.search(r"detail='([^']+)'", str(exc))
+    reason = exc.__context__ if exc.__context__ is not None else exc
+    return f"{f' in {place[1]}' if place else ''}: {reason}"
