@@ -131,13 +131,13 @@ def check_transition(
 
     :raises IllegalTransition: ``new`` may not follow ``old``
     """
-    if isinstance(old, IncidentState) and isinstance(new, IncidentState):
-        if new in INCIDENT_TRANSITIONS[old]:
-            return
-    elif isinstance(old, ServerState) and isinstance(new, ServerState):
-        if new in SERVER_TRANSITIONS[old]:
-            return
-    raise IllegalTransition(old, new)
+    allowed: frozenset[IncidentState] | frozenset[ServerState]
+    if isinstance(old, IncidentState):
+        allowed = INCIDENT_TRANSITIONS[old]
+    else:
+        allowed = SERVER_TRANSITIONS[old]
+    if new not in allowed:
+        raise IllegalTransition(old, new)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
