@@ -11,8 +11,13 @@ class ConfigurationError(Exception):
 
     :param problems: every problem found, a sentence each, that names the
         option or the file and what is wrong with it
+    :param message: the text of the exception; the problems, when not given
     """
 
-    def __init__(self, problems: Iterable[str]) -> None:
+    def __init__(
+        self, problems: Iterable[str], message: str | None = None
+    ) -> None:
         self.problems = tuple(problems)
-        super().__init__("; ".join(self.problems))
+        super().__init__(
+            "; ".join(self.problems) if message is None else message
+        )
