@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts what is missing, in the order of its needs, side by side."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import threading
+import time
+from collections.abc import Sequence
+
+from tests.lab import process
+from tests.lab.progress import Progress
+from tests.lab.services.base import Service
+from tests.lab.state import State
+
+#: More starts at once only make each of them slower.
+AT_ONCE = 8
+
+
+class NotUp(RuntimeError):
+    """A service did not come up; the text says which and shows its log."""
+
+
+class Runner:
+    """Brings services up.
+
+    :param services: all that shall be up; their needs are among them
+    """
+
+    def __init__(
+        self, state: State, services: Sequence[Service], progress: Progress
+    ) -> None:
+        self._state = state
+        self._services = services
+        self._progress = progress
+        self._up = {one.label: threading.Event() for one in services}
+        self._stop = threading.Event()
+        self._slots = threading.Semaphore(AT_ONCE)
+        self.started: list[str] = []
+
+    def run(self) -> None:
+        """Start what is missing and wait until all of it answers.
+
+        :raises NotUp: the first service that did not come up.
+        """
+        pool = concurrent.futures.ThreadPoolExecutor(len(self._services))
+        futures = [pool.submit(self._one, one) for one in self._services]
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                future.result()
+        finally:
+            self._stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _one(self, service: Service) -> None:
+        for need in service.after:
+            for label, event in self._up.items():
+                if need in (label, label.partition("@")[0]):
+                    while not event.wait(0.1):
+                        if self._stop.is_set():
+                            return
+        with self._slots:
+            if self._stop.is_set():
+                return
+            self._progress.wait(service.label)
+            try:
+                self._ensure(service)
+            finally:
+                self._progress.done(service.label)
+        self._up[service.label].set()
+
+    def _ensure(self, service: Service) -> None:
+        begun = time.monotonic()
+        alive = self._alive(service)
+        if alive:
+            if service.answers(self._state):
+                return
+            # It may still be on its way since an earlier, killed start.
+            if self._wait(service, 0.0, service.seconds / 3):
+                return
+            process.kill(alive)
+        since = time.time()
+        service.start(self._state)
+        if not self._wait(service, since, service.seconds):
+            if self._stop.is_set():
+                return
+            raise NotUp(self._story(service))
+        self.started.append(service.label)
+        self._progress.say(
+            f"{service.label} ({time.monotonic() - begun:.1f} s)"
+        )
+
+    def _alive(self, service: Service) -> list[process.Proc]:
+        return process.by_service(
+            process.scan(str(self._state.dir))
+        )[service.key]
+
+    def _wait(self, service: Service, since: float, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not self._stop.is_set():
+            if service.answers(self._state, since):
+                return True
+            if not self._alive(service):
+                return False
+            self._stop.wait(0.25)
+        return False
+
+    def _story(self, service: Service) -> str:
+        log = service.log(self._state)
+        try:
+            tail = log.read_text(errors="replace").splitlines()[-12:]
+        except OSError:
+            tail = []
+        what = (
+            f"did not answer within {service.seconds:.0f} s"
+            if self._alive(service)
+            else "ended by itself"
+        )
+        return "\n".join(
+            [f"{service.label} {what}; the end of {log}:", *tail]
+        )
