@@ -103,10 +103,20 @@ SIGHUP. Keep it readable by the service's user only.
     ),
     cfg.ListOpt(
         "probes",
-        default=["udp"],
+        default=["udp", "compute"],
         help="""
 The probes that this agent runs, by their names in the ``aacloud.probes``
 entry-point namespace.
+""",
+    ),
+    cfg.StrOpt(
+        "compute_process",
+        default=r"\bnova-compute\b",
+        regex=r".",
+        help="""
+A regular expression that finds nova-compute among the command lines of this
+host's processes (those in the network namespace of the agent). The probe
+``compute`` tells the engines whether that process runs.
 """,
     ),
     cfg.StrOpt(

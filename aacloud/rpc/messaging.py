@@ -186,7 +186,7 @@ class BackgroundServer:
             try:
                 server = self._make()
                 server.start(override_pool_size=self._workers)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (any driver error)
                 LOG.error(
                     "Cannot listen for %s: %s. Trying again in %.0f s; check "
                     "transport_url and that RabbitMQ runs",

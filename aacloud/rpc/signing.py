@@ -20,6 +20,8 @@ import re
 import stat
 import threading
 
+from aacloud.conf import errors
+
 LOG = logging.getLogger(__name__)
 
 MAC_BYTES = 32
@@ -47,21 +49,22 @@ class Check(enum.Enum):
     BAD_SIGNATURE = "bad-signature"
 
 
-class KeyFileError(Exception):
+class KeyFileError(errors.ConfigurationError):
     """The key file cannot be used.
 
-    :ivar problems: every problem found, a sentence each
+    :param path: the file
+    :param found: every problem found, a few words each
     """
 
-    def __init__(self, path: str, problems: tuple[str, ...]) -> None:
+    def __init__(self, path: str, found: tuple[str, ...]) -> None:
         self.path = path
-        self.problems = problems
-        super().__init__(
-            f"The key file {path} cannot be used: {'; '.join(problems)}. "
-            "Write one 'key-id: base64' a line, for instance made with "
-            "'echo \"2026a: $(openssl rand -base64 32)\"'; all agents and "
-            "engines of the cloud need the same keys."
+        problem = (
+            f"the key file {path} cannot be used: {'; '.join(found)}. Write "
+            "one 'key-id: base64' a line, for instance with 'echo \"key1: "
+            "$(openssl rand -base64 32)\"'; all agents and engines of the "
+            "cloud need the same keys"
         )
+        super().__init__([problem])
 
 
 def generate_key() -> str:
