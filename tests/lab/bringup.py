@@ -38,7 +38,6 @@ def up(state: State, progress: Progress) -> None:
         state.run("cloud-made").touch()
     Runner(state, services(state), progress).run()
     cloud = Cloud(state)
-    seed.warm(cloud)
     seed.create(cloud)
     _computes(state, cloud)
     progress.say("the cloud is up")

@@ -138,6 +138,11 @@ class Cloud:
                 self._expires = time.monotonic() + 600
             return self._token
 
+    def check_token(self) -> None:
+        """Have Keystone look at the admin's own token."""
+        self.call("GET", "keystone", "/auth/tokens",
+                  headers={"X-Subject-Token": self.token()})  # fmt: skip
+
     def call(
         self,
         method: str,

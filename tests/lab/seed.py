@@ -67,8 +67,3 @@ def _image(cloud: Cloud) -> None:
         bytes(IMAGE_BYTES),
         headers={"Content-Type": "application/octet-stream"},
     )
-
-
-def warm(cloud: Cloud) -> None:
-    """Neutron answers its first port query only after one of networks."""
-    cloud.get("neutron", "/networks")

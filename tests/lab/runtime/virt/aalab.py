@@ -104,6 +104,15 @@ class LabDriver(fake.FakeDriverWithoutFakeNodes):
                 ", ".join(sorted(running)),
             )
 
+    def get_host_uptime(self) -> str:
+        with open("/proc/uptime") as stream:
+            seconds = int(float(stream.read().split()[0]))
+        days, rest = divmod(seconds, 86400)
+        return (
+            f"up {days} days, {rest // 3600}:{rest % 3600 // 60:02d}, "
+            "0 users, load average: 0.00, 0.00, 0.00"
+        )
+
     # -- definitions and disks -------------------------------------------
     @property
     def _definitions(self) -> pathlib.Path:
