@@ -87,8 +87,8 @@ def _warming_up(
     left = policy.warmup_s - (now - view.engine_started)
     if left <= 0:
         return ()
-    return (f"this engine started {now - view.engine_started:.0f} s ago and "
-            f"only watches for {left:.0f} s more",)
+    return ((f"this engine started {now - view.engine_started:.0f} s ago and "
+             f"only watches for {left:.0f} s more"),)
 
 
 def _nova_stale(
@@ -103,9 +103,9 @@ def _nova_stale(
     fresh = sum(age < policy.nova_fresh_s for age in ages)
     if len(ages) < _MIN_AGENTS or fresh >= policy.quorum_share * len(ages):
         return ()
-    return (f"Nova hears from only {fresh} of {len(ages)} nova-computes: its "
-            f"control plane is in trouble (database, message bus or "
-            f"conductor), so a silent nova-compute says nothing of its host",)
+    return ((f"Nova hears from only {fresh} of {len(ages)} nova-computes: its "
+             f"control plane is sick (database, message bus or "
+             f"conductor), so a silent nova-compute proves nothing"),)
 
 
 @dataclasses.dataclass(slots=True)
@@ -131,6 +131,7 @@ class _Case:
         beats = (heartbeat is not None
                  and heartbeat < self.policy.heartbeat_timeout_s)
         answering = [n for n, s in networks.items() if s is NetworkState.UP]
+        reasons: tuple[str, ...]
         rejected: tuple[str, ...] = ()
         since = None
         if beats:
@@ -139,10 +140,10 @@ class _Case:
         elif _isolated(networks):
             state = HostState.NOT_SURE
             reasons = (
-                "isolated: it answers on the storage network alone, so its "
-                "guests may still write to their disks",
-                "nothing is done before it is fenced: restore its "
-                "management or tenant network, or power it off")
+                ("isolated: it answers on the storage network alone, so its "
+                 "guests may still write to their disks"),
+                ("nothing is done before it is fenced: restore its "
+                 "management or tenant network, or power it off"))
             rejected = ("dead: its storage path answers",)
         elif answering:
             state = HostState.UP
@@ -176,8 +177,8 @@ class _Case:
         waits = (*self.doubts, *self._nova_says())
         if lasted < self.policy.confirm_s:
             waits += (
-                f"silent on all networks for {lasted:.1f} s, confirmed "
-                f"after {self.policy.confirm_s:g} s",)
+                (f"silent on all networks for {lasted:.1f} s, confirmed "
+                 f"after {self.policy.confirm_s:g} s"),)
         if waits:
             return HostState.NOT_SURE, waits, (), since
         return (HostState.DEAD, self._death(ballots, heartbeat, lasted),
@@ -189,8 +190,8 @@ class _Case:
     ) -> tuple[str, ...]:
         """What is missing for the symptoms of a dead host; () if nothing."""
         if not self._known():
-            return ("no agent of this host has ever reported: it is not "
-                    "watched over; install and start aacloud-agent there",)
+            return (("no agent of this host has ever reported: it is not "
+                     "watched over; install and start aacloud-agent there"),)
         exist, needed = self.groups
         questions = []
         for network, state in networks.items():
@@ -216,15 +217,15 @@ class _Case:
     def _nova_says(self) -> tuple[str, ...]:
         service = self.view.nova_services.get(self.name)
         if service is None:
-            return ("Nova could not be asked about its nova-compute lately; "
-                    "without Nova nothing could be evacuated either",)
+            return (("Nova could not be asked about its nova-compute lately; "
+                     "without Nova nothing could be evacuated either"),)
         age = service.last_seen_age_s
         if age is not None and age < self.policy.nova_fresh_s:
             return (
-                f"its nova-compute reported to Nova {age:.1f} s ago, "
-                f"nobody else hears of the host: dead only after "
-                f"{self.policy.nova_fresh_s:g} s; if it lives, its agent "
-                f"may have died: look at aacloud-agent",)
+                (f"its nova-compute reported to Nova {age:.1f} s ago, "
+                 f"nobody else hears of the host: dead only after "
+                 f"{self.policy.nova_fresh_s:g} s; if it lives, its agent "
+                 f"may have died: look at aacloud-agent"),)
         return ()
 
     def _death(
@@ -236,8 +237,8 @@ class _Case:
             f"{network}: {len(ballot.down)} observers in "
             f"{', '.join(sorted(g.value for g in ballot.groups()))} get no "
             f"answer" for network, ballot in ballots.items())
-        return (f"silent on all networks for {lasted:.1f} s, its own last "
-                f"report came {own}", *votes)
+        return ((f"silent on all networks for {lasted:.1f} s, its own last "
+                 f"report came {own}"), *votes)
 
     def _rejected(self) -> tuple[str, ...]:
         fresh = sum(
@@ -247,8 +248,8 @@ class _Case:
         return (
             "only a service died: nothing on the host answers",
             "only one network path is lost: all networks are down",
-            f"the observers are at fault: {fresh} report, {sick} of them "
-            f"are patients, the others see their other targets",
+            (f"the observers are at fault: {fresh} report, {sick} of them "
+             f"are patients, the others see their other targets"),
             f"this engine is cut off: {fresh} agents report to it",
             "only its agent died: nova-compute is silent, too",
         )
