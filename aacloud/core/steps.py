@@ -21,8 +21,10 @@ from aacloud.core.incidents import SETTLED
 from aacloud.core.verdicts import HostState
 from aacloud.core.verdicts import HostVerdict
 
-#: Reason codes of servers that are left alone because somebody wants it so.
-DELIBERATE = frozenset({"ha-off", "ha-hold", "delegated"})
+#: Reason codes of MANUAL servers that nobody has to look after: somebody
+#: wants them left alone, they are gone, or another incident has them.
+NOBODY_NEEDED = frozenset({
+    "ha-off", "ha-hold", "delegated", "deleted", "handed-over"})
 
 
 class Step(str, enum.Enum):
@@ -76,11 +78,18 @@ class IncidentView:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NextStep:
-    """What to do, the state it leads to when it succeeds, and why."""
+    """What to do, the state it leads to when it succeeds, and why.
+
+    :ivar reprove: the proof is void: with HOLD or FOLLOW, read the power
+        state again, command nothing, and journal the new proof if there is
+        one. A host which is off is so proved again after a stray sign of
+        life; one which lives is not.
+    """
 
     step: Step
     to: IncidentState | None
     reasons: tuple[str, ...]
+    reprove: bool = False
 
 
 _I = IncidentState
@@ -107,9 +116,9 @@ def next_step(
     if state in CANCELLABLE:
         return _until_proof(view)
     if state in (_I.FENCED, _I.FORCED_DOWN):
-        stop = _not_armed(view) or _proof_void(view)
-        if stop:
-            return NextStep(Step.HOLD, None, stop)
+        stop = _stopped(view, Step.HOLD)
+        if stop is not None:
+            return stop
         if state is _I.FENCED:
             return NextStep(
                 Step.FORCE_DOWN, _I.FORCED_DOWN, ("the host is fenced",))
@@ -185,9 +194,9 @@ def _evacuating(
     if not moving:
         return NextStep(
             Step.ADVANCE, _I.VERIFYING, ("no server is on its way",))
-    stop = _not_armed(view) or _proof_void(view)
-    if stop:
-        return NextStep(Step.FOLLOW, None, stop)
+    stop = _stopped(view, Step.FOLLOW)
+    if stop is not None:
+        return stop
     later = [
         s.not_before for s in moving
         if s.not_before is not None and s.not_before > now]
@@ -211,12 +220,22 @@ def _verifying(servers: Sequence[ServerRecord]) -> NextStep:
             f"{open_ones} servers landed and are to be checked",))
     manual = [
         s for s in servers if s.state is ServerState.MANUAL
-        and s.reason_code not in DELIBERATE]
+        and s.reason_code not in NOBODY_NEEDED]
     if manual:
         return NextStep(Step.ADVANCE, _I.PARTIAL, (
             f"{len(manual)} of {len(servers)} servers need a person",))
     return NextStep(
         Step.ADVANCE, _I.DONE, (f"all {len(servers)} servers are settled",))
+
+
+def _stopped(view: IncidentView, step: Step) -> NextStep | None:
+    reasons = _not_armed(view)
+    if reasons:
+        return NextStep(step, None, reasons)
+    reasons = _proof_void(view)
+    if reasons:
+        return NextStep(step, None, reasons, reprove=True)
+    return None
 
 
 def _not_armed(view: IncidentView) -> tuple[str, ...]:

@@ -290,8 +290,10 @@ class _Case:
 
     def _life_age(self, heartbeat: float | None) -> float | None:
         service = self.view.nova_services.get(self.name)
-        ages = (heartbeat, self.count.answered_age_s.get(self.name),
-                None if service is None else service.last_seen_age_s)
+        reported = (
+            service.last_seen_age_s
+            if service is not None and service.advanced else None)
+        ages = (heartbeat, self.count.answered_age_s.get(self.name), reported)
         return min((a for a in ages if a is not None), default=None)
 
 

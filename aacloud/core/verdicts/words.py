@@ -75,12 +75,15 @@ class NovaServiceView:
         saw Nova's time stamp of the service advance, on the engine's own
         monotonic clock: so no two clocks are compared. At start: since the
         first look. None when the service never reported.
+    :ivar advanced: this engine did see the stamp advance, so that the age
+        is that of a true sign of life and not of the engine's first look.
     """
 
     state: typing.Literal["up", "down"]
     forced_down: bool = False
     disabled: bool = False
     last_seen_age_s: float | None = None
+    advanced: bool = False
     disabled_reason: str | None = None
 
 
