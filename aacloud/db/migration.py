@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import pathlib
 import sqlite3
+import threading
 from typing import Any
 
 from alembic import autogenerate
@@ -33,6 +34,8 @@ LOCK_WAIT = 60
 LOCK_NAME = "aacloud-db-sync"
 #: A step may rewrite a large table: far longer than a call of the journal.
 STEP_TIMEOUT = "600"
+
+_AT_WORK = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -120,8 +123,10 @@ def _connected(
 
 @contextlib.contextmanager
 def _alone(connection: sa.Connection) -> Iterator[None]:
-    """Let one sync run at a time on this server."""
-    if connection.dialect.name not in ("mysql", "mariadb"):
+    """Let one sync run at a time, of all that share this database."""
+    if connection.dialect.name == "sqlite":
+        # A write first: nobody else writes until this transaction ends.
+        connection.exec_driver_sql("PRAGMA user_version = 0")
         yield
         return
     held = connection.scalar(sa.select(sa.func.get_lock(LOCK_NAME, LOCK_WAIT)))
@@ -199,7 +204,8 @@ def sync(
     :raises errors.SchemaError: a newer release migrated this database, a
         step failed, or the database did not answer
     """
-    with _connected(conf, connection) as opened:
+    # Within one process too: alembic keeps the step at work in a global.
+    with _AT_WORK, _connected(conf, connection) as opened:
         if opened.dialect.name == "sqlite":
             # Readers do not wait for the writer; the file remembers it. Not
             # possible inside a transaction, so past SQLAlchemy.
@@ -208,7 +214,6 @@ def sync(
             driver.execute("PRAGMA journal_mode = WAL")
         with _alone(opened):
             before = _status(opened)
-            opened.rollback()
             if not before.known:
                 raise errors.SchemaError(str(before.problem()))
             if not before.current:
