@@ -18,11 +18,9 @@ from aacloud.core.incidents import ServerRecord
 from aacloud.core.incidents import ServerState
 from aacloud.core.migrations import FAILED
 from aacloud.core.migrations import MigrationView
+from aacloud.core.recovery.views import EVACUABLE
 from aacloud.core.recovery.views import ServerView
 from aacloud.core.retries import FailureKind
-
-#: Nova evacuates servers in these states only.
-EVACUABLE = frozenset({"active", "stopped", "error"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -116,9 +116,9 @@ def next_step(
     if state in CANCELLABLE:
         return _until_proof(view)
     if state in (_I.FENCED, _I.FORCED_DOWN):
-        stop = _stopped(view, Step.HOLD)
-        if stop is not None:
-            return stop
+        stopped = _stopped(view, Step.HOLD)
+        if stopped is not None:
+            return stopped
         if state is _I.FENCED:
             return NextStep(
                 Step.FORCE_DOWN, _I.FORCED_DOWN, ("the host is fenced",))
@@ -194,9 +194,9 @@ def _evacuating(
     if not moving:
         return NextStep(
             Step.ADVANCE, _I.VERIFYING, ("no server is on its way",))
-    stop = _stopped(view, Step.FOLLOW)
-    if stop is not None:
-        return stop
+    stopped = _stopped(view, Step.FOLLOW)
+    if stopped is not None:
+        return stopped
     later = [
         s.not_before for s in moving
         if s.not_before is not None and s.not_before > now]

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recovery: which servers are moved, where to, and which are held."""
 
+from aacloud.core.recovery.planning import plan_evacuation
+from aacloud.core.recovery.storage import storage_verdict
 from aacloud.core.recovery.views import DestinationView
 from aacloud.core.recovery.views import EvacuationPlan
 from aacloud.core.recovery.views import FlavorView
@@ -21,4 +23,6 @@ __all__ = (
     "RecoveryPolicy",
     "ServerView",
     "StorageVerdict",
+    "plan_evacuation",
+    "storage_verdict",
 )

@@ -8,6 +8,9 @@ import dataclasses
 import datetime
 import typing
 
+#: Nova evacuates servers in these vm_states only.
+EVACUABLE = frozenset({"active", "stopped", "error"})
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FlavorView:
