@@ -42,6 +42,7 @@ class BrakePolicy:
     :ivar hosts_per_rack: hosts of one rack in recovery at the same time.
     :ivar suspect_share_per_dc: with more than this share of a data centre's
         hosts suspect it is no row of dead hosts: stop.
+    :ivar repeats_per_server_24h: see RecoveryPolicy.
     :ivar degraded_share: from this share of suspects on, and from
         ``degraded_hosts`` of them on, a data centre is degraded; with two
         degraded data centres everything stops.
@@ -53,6 +54,7 @@ class BrakePolicy:
     suspect_share_per_dc: float = 0.5
     degraded_share: float = 1 / 3
     degraded_hosts: int = 2
+    repeats_per_server_24h: int = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
