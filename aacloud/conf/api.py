@@ -33,6 +33,20 @@ runs ``aacloud.wsgi.api:application`` has its own setting.
         mutable=True,
         help="The most items that one answer of the API lists.",
     ),
+    cfg.StrOpt(
+        "response_validation",
+        default="warn",
+        choices=[
+            ("warn", "log an answer that does not fit, and send it"),
+            ("error", "answer 500 instead; for tests"),
+            ("ignore", "do not look; saves a little time"),
+        ],
+        mutable=True,
+        help="""
+What happens when an answer of the API does not fit its own schema, which is a
+mistake in aacloud.
+""",
+    ),
 ]
 
 
