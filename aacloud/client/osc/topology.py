@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack ha topology``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
+from typing import TextIO
+
+from aacloud.client.osc import base
+from aacloud.client.osc import texts
+
+JSON = dict[str, Any]
+
+#: (a branch with more below it, the last branch, a line, nothing)
+_DRAWN = ("├─ ", "└─ ", "│  ", "   ")
+_PLAIN = ("|- ", "`- ", "|  ", "   ")
+
+
+class ShowTopology(base.Lister):
+    """Show the data centres, their racks and their hosts.
+
+    Draws a tree; --flat, and any other format than "table", has a row for
+    each host.
+    """
+
+    examples = (
+        "Examples:\n\n"
+        "  openstack ha topology show\n"
+        "  openstack ha topology show -f json\n"
+        "  openstack ha topology show --flat --sort-column State\n"
+    )
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--flat",
+            action="store_true",
+            help="a table with a row for each host instead of a tree",
+        )
+        return parser
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[Sequence[str], Iterable[Any]]:
+        self._dcs = self.client.topology()["dcs"]
+        columns = ("DC", "Rack", "Host", "State", "Mode", "Instance disks")
+        return columns, [
+            (
+                dc["name"],
+                rack["name"],
+                host["name"],
+                host["state"],
+                host["mode"],
+                host["instance_disks"],
+            )
+            for dc in self._dcs
+            for rack in dc["racks"]
+            for host in rack["hosts"]
+        ]
+
+    def produce_output(
+        self,
+        parsed_args: argparse.Namespace,
+        column_names: Sequence[str],
+        data: Iterable[Any],
+    ) -> int:
+        as_table = parsed_args.formatter != "table" or parsed_args.flat
+        if as_table or parsed_args.columns or parsed_args.sort_columns:
+            return int(
+                super().produce_output(parsed_args, column_names, data) or 0
+            )
+        for line in tree(self._dcs, _strokes(self.app.stdout)):
+            self.app.stdout.write(f"{line}\n")
+        return 0
+
+
+def _strokes(stream: TextIO) -> Sequence[str]:
+    """Return the strokes that the stream can show."""
+    encoding: str | None = getattr(stream, "encoding", None)
+    try:
+        "".join(_DRAWN).encode(encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return _PLAIN
+    return _DRAWN
+
+
+def tree(dcs: Sequence[JSON], strokes: Sequence[str]) -> Iterator[str]:
+    """Draw the topology, a line for each domain.
+
+    :param strokes: see ``_DRAWN``
+    """
+    hosts = [
+        host for dc in dcs for rack in dc["racks"] for host in rack["hosts"]
+    ]
+    if not hosts:
+        yield (
+            "The topology is empty: no host has a data centre and a rack "
+            "yet, or no engine has run ('aacloud-manage topology apply')."
+        )
+        return
+    racks = sum(len(dc["racks"]) for dc in dcs)
+    yield (
+        f"cloud: {texts.counted(len(dcs), 'data centre')}, "
+        f"{texts.counted(racks, 'rack')}, "
+        f"{texts.counted(len(hosts), 'host')} ({texts.states(hosts)}; "
+        f"{texts.states(hosts, 'mode')})"
+    )
+    width = max(len(host["name"]) for host in hosts)
+    for dc, dc_stroke, dc_line in _branches(dcs, strokes):
+        yield f"{dc_stroke}{dc['name']}"
+        for rack, rack_stroke, rack_line in _branches(dc["racks"], strokes):
+            yield f"{dc_line}{rack_stroke}{rack['name']}"
+            for host, stroke, _ in _branches(rack["hosts"], strokes):
+                yield (
+                    f"{dc_line}{rack_line}{stroke}{host['name']:<{width}}  "
+                    f"{host['state']:<8}  {host['mode']:<8}  "
+                    f"{host['instance_disks']} disks"
+                )
+
+
+def _branches(
+    items: Sequence[JSON], strokes: Sequence[str]
+) -> Iterator[tuple[JSON, str, str]]:
+    """Return each item with the stroke before it and before its own."""
+    branch, last, line, nothing = strokes
+    for number, item in enumerate(items, start=1):
+        if number == len(items):
+            yield item, last, nothing
+        else:
+            yield item, branch, line
