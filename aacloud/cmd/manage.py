@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import logging
 import sys
 
+from oslo_config import cfg
+
 from aacloud import conf as aacloud_conf
 from aacloud import version
 from aacloud.cmd import errors
@@ -86,9 +88,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     sources = [f"--config-file={path}" for path in args.config_file]
     sources += [f"--config-dir={path}" for path in args.config_dir]
+    conf = cfg.ConfigOpts()
+    aacloud_conf.register_opts(conf)
     try:
-        aacloud_conf.parse_args(sources, PROG)
-        return int(args.action(args, aacloud_conf.CONF))
+        aacloud_conf.parse_args(sources, PROG, conf=conf)
+        return int(args.action(args, conf))
     except (aacloud_conf.ConfigurationError, errors.CommandFailed) as exc:
         output.print_problems(PROG, exc.problems)
     except KeyboardInterrupt:

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``aacloud-status upgrade check``: is this release ready to run here?"""
+
+from collections.abc import Sequence
+import sys
+
+from oslo_config import cfg
+from oslo_upgradecheck import upgradecheck
+
+from aacloud import conf as aacloud_conf
+from aacloud.conf import checks
+
+PROG = "aacloud-status"
+
+SUCCESS = upgradecheck.Code.SUCCESS
+WARNING = upgradecheck.Code.WARNING
+FAILURE = upgradecheck.Code.FAILURE
+
+
+class Checks(upgradecheck.UpgradeCommands):
+    """The checks, each of one thing; none changes anything."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._conf = conf
+
+    def _options(self) -> upgradecheck.Result:
+        found = checks.problems(self._conf)
+        if found:
+            return upgradecheck.Result(FAILURE, "\n".join(found))
+        return upgradecheck.Result(SUCCESS)
+
+    def _database(self) -> upgradecheck.Result:
+        from aacloud.db import errors
+        from aacloud.db import migration
+
+        try:
+            migration.check(self._conf)
+        except errors.DatabaseError as exc:
+            return upgradecheck.Result(FAILURE, str(exc))
+        return upgradecheck.Result(SUCCESS)
+
+    def _keys(self) -> upgradecheck.Result:
+        from aacloud.rpc import signing
+
+        try:
+            signing.KeyRing.from_file(self._conf.aacloud_failover.key_file)
+        except signing.KeyFileError as exc:
+            return upgradecheck.Result(FAILURE, str(exc))
+        return upgradecheck.Result(SUCCESS)
+
+    def _fencing(self) -> upgradecheck.Result:
+        from aacloud.fencing import drivers
+        from aacloud.fencing import inventory
+
+        section = self._conf.aacloud_fencing
+        try:
+            found = inventory.load(
+                section.inventory_file, drivers.load_drivers(section.timeout)
+            )
+        except inventory.InventoryError as exc:
+            return upgradecheck.Result(FAILURE, "\n".join(exc.problems))
+        if not found.targets:
+            return upgradecheck.Result(
+                WARNING,
+                f"{section.inventory_file} lists no host: nothing can be "
+                "fenced, so nothing will be evacuated",
+            )
+        return upgradecheck.Result(SUCCESS)
+
+    def _coordination(self) -> upgradecheck.Result:
+        url = self._conf.aacloud_coordination.backend_url
+        if url.startswith("file:"):
+            return upgradecheck.Result(
+                WARNING,
+                "[aacloud_coordination] backend_url is a directory: only "
+                "engines on this host can agree who leads. Use etcd in "
+                "production.",
+            )
+        return upgradecheck.Result(SUCCESS)
+
+    _upgrade_checks = (
+        ("Options", _options),
+        ("Database tables", _database),
+        ("Probe keys", _keys),
+        ("Fencing inventory", _fencing),
+        ("Leader election", _coordination),
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    :return: OpenStack's statuses of this command: 0 when all is well, 1 for
+        a warning, 2 for a failure, 255 when a check itself failed
+    """
+    conf = cfg.ConfigOpts()
+    aacloud_conf.register_opts(conf)
+    upgradecheck.register_cli_options(conf, Checks(conf))
+    try:
+        aacloud_conf.parse_args(
+            sys.argv[1:] if argv is None else argv, PROG, conf=conf
+        )
+    except aacloud_conf.ConfigurationError as exc:
+        for problem in exc.problems:
+            print(f"{PROG}: {problem}", file=sys.stderr)
+        return int(FAILURE)
+    # It looks there whether JSON was asked for.
+    upgradecheck.CONF = conf
+    return int(upgradecheck.run(conf))
