@@ -3,44 +3,138 @@
 
 from __future__ import annotations
 
+import pathlib
+import shutil
 import time
 
-from tests.lab import network, process, seed, template
+from tests.lab import (
+    faults,
+    install,
+    network,
+    preflight,
+    process,
+    seed,
+    template,
+)
 from tests.lab.plan import LabPlan
 from tests.lab.progress import Progress
 from tests.lab.rest import Cloud, RestError
 from tests.lab.runner import NotUp, Runner
-from tests.lab.services import infra, openstack
+from tests.lab.services import aacloud, bmc, infra, openstack
 from tests.lab.services.base import Service
-from tests.lab.state import State
+from tests.lab.state import NoLab, State
+
+_KEEP_LOGS = ("apt.log", "pip.log")
 
 
 def services(state: State) -> list[Service]:
     """Everything that runs in the lab, hosts included."""
-    return [*infra.services(state), *openstack.services(state)]
+    return [
+        *infra.services(state),
+        *openstack.services(state),
+        *aacloud.services(state),
+        bmc.service(state),
+    ]
+
+
+def up(
+    where: pathlib.Path, plan: LabPlan | None, progress: Progress
+) -> State:
+    """Bring everything up that is not.
+
+    :param plan: how big it shall be; None for the size it has, or the usual
+    :raises Refused: it cannot run here.
+    """
+    before = _before(where)
+    plan = _choose(before, plan)
+    running = bool(process.scan(str(where)))
+    text = preflight.refusal(preflight.look(where, plan, running), plan)
+    if text is None and before is None and not plan.loopback:
+        reason = network.possible()
+        if reason is not None:
+            progress.say(f"no network namespaces here ({reason})")
+            plan = LabPlan(plan.hosts_per_rack, loopback=True)
+            text = preflight.refusal(
+                preflight.look(where, plan, running), plan
+            )
+    if text is not None:
+        raise preflight.Refused(text)
+    state = State.create(where, plan)
+    with state.lock():
+        if state.run("cloud-made").exists() and _fit(state):
+            progress.say("the lab is up already")
+            return state
+        install.install(state, progress)
+        _bring_up(state, progress)
+    return state
+
+
+def _before(where: pathlib.Path) -> State | None:
+    try:
+        return State.load(where)
+    except NoLab:
+        return None
+
+
+def _choose(before: State | None, plan: LabPlan | None) -> LabPlan:
+    if before is None:
+        return plan or LabPlan()
+    if plan is None or plan == before.plan:
+        return before.plan
+    has = before.plan
+    raise preflight.Refused(
+        f"the lab in {before.dir} has {has.hosts_per_rack} hosts a rack"
+        f"{' in loopback mode' if has.loopback else ''}: end it with 'down' "
+        "before you bring up another one"
+    )
+
+
+def _fit(state: State) -> bool:
+    procs = process.by_service(process.scan(str(state.dir)))
+    if faults.active(state) or not all(
+        procs[service.key] for service in services(state)
+    ):
+        return False
+    if not state.plan.loopback and network.cut_links(state.plan):
+        return False
+    return all(service.answers(state) for service in services(state))
+
+
+def _bring_up(state: State, progress: Progress) -> None:
+    if state.plan.loopback:
+        progress.say(
+            "loopback mode: these faults are missing: "
+            + ", ".join(faults.missing(state))
+        )
+    made = state.run("cloud-made")
+    if not made.exists():
+        # What an ended start left behind is half made.
+        process.kill(process.scan(str(state.dir)))
+        for log in (state.dir / "logs").glob("*.log"):
+            if log.name not in _KEEP_LOGS:
+                log.unlink()
+    configure(state)
+    _network(state, progress)
+    if not made.exists():
+        if not template.ready(state):
+            progress.say("making the databases (once)")
+            template.make(state, progress.say)
+        template.restore(state)
+        made.touch()
+    for line in faults.mend_all(state):
+        progress.say(f"mended: {line}")
+    Runner(state, services(state), progress).run()
+    cloud = Cloud(state)
+    seed.create(cloud)
+    _computes(state, cloud)
+    aacloud.apply_topology(state)
+    progress.say("the cloud is up")
 
 
 def configure(state: State) -> None:
     infra.configure(state)
     openstack.configure(state)
-
-
-def up(state: State, progress: Progress) -> None:
-    """Bring everything up that is not."""
-    configure(state)
-    _network(state, progress)
-    fresh = not state.run("cloud-made").exists()
-    if fresh:
-        if not template.ready(state):
-            progress.say("making the databases (once)")
-            template.make(state, progress.say)
-        template.restore(state)
-        state.run("cloud-made").touch()
-    Runner(state, services(state), progress).run()
-    cloud = Cloud(state)
-    seed.create(cloud)
-    _computes(state, cloud)
-    progress.say("the cloud is up")
+    aacloud.configure(state)
 
 
 def _network(state: State, progress: Progress) -> None:
@@ -81,15 +175,25 @@ def _computes(state: State, cloud: Cloud) -> None:
             time.sleep(0.5)
 
 
-def down(state_dir: str, progress: Progress) -> None:
-    """End every process of the lab and take its network away."""
-    procs = process.scan(state_dir)
+def down(where: pathlib.Path, progress: Progress, purge: bool) -> None:
+    """End every process of the lab and take its network and data away.
+
+    Works on whatever is left of one, too.
+    """
+    procs = process.scan(str(where))
     # Everything goes away with its data: there is nothing to finish.
     process.kill(procs)
     if procs:
         progress.say(f"{len(procs)} processes ended")
-    network.remove()
-
-
-def plan_of(hosts_per_rack: int, loopback: bool) -> LabPlan:
-    return LabPlan(hosts_per_rack=hosts_per_rack, loopback=loopback)
+    if not process.scan():
+        left = network.existing()
+        network.remove()
+        if left:
+            progress.say(f"{len(left)} network namespaces removed")
+    state = _before(where)
+    if state is not None:
+        state.remove_cloud()
+        progress.say("data of the cloud removed")
+    if purge and where.exists():
+        shutil.rmtree(where)
+        progress.say(f"{where} removed")

@@ -12,6 +12,7 @@ import ctypes
 import json
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import threading
@@ -46,6 +47,15 @@ def _ip(*arguments: str, feed: str | None = None) -> str:
 
 def possible() -> str | None:
     """Why namespaces cannot be made here; None when they can."""
+    if shutil.which("ip") is None:
+        # It will be installed; what it needs of the kernel can be asked.
+        done = subprocess.run(
+            ["unshare", "--net", "true"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+        return done.stderr.strip() or None
     name = f"aalab{os.getpid()}"
     try:
         _ip("netns", "add", name)

@@ -35,6 +35,7 @@ PORTS = {
     "neutron": 9696,
     "nova-api": 8774,
     "aacloud-api": 8790,
+    "aacloud-health": 8791,
     "bmc": BMC_PORT,
 }
 

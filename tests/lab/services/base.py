@@ -52,6 +52,7 @@ class Service:
     :ivar path: where it answers HTTP (any status below 500) once it is up
     :ivar ready: a further question asked when the above hold; it is given
         the Unix time of the start, 0 when the process was there before
+    :ivar before: work to be done before each start
     :ivar user: user to run as, root when None
     :ivar weight: CPU seconds its start takes; the heavy ones start first
     """
@@ -64,6 +65,7 @@ class Service:
     address: tuple[str, int] | None = None
     path: str | None = None
     ready: Callable[[float], bool] | None = None
+    before: Callable[[], object] | None = None
     user: str | None = None
     weight: float = 1.0
     seconds: float = 90.0
@@ -81,6 +83,8 @@ class Service:
 
     def start(self, state: State) -> int:
         """Start it; its pid."""
+        if self.before is not None:
+            self.before()
         env = {
             **process.clean_environment(),
             "PYTHONPATH": str(CHECKOUT),

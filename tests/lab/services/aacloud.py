@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""aacloud itself: agents, engines, API, and what the operator's shell needs."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import json
+
+from tests.lab import network, process
+from tests.lab.plan import NETWORK_NAMES, PORTS, Kind, Node
+from tests.lab.rest import RestError
+from tests.lab.services.base import Service, ini, run
+from tests.lab.services.infra import CONTROL, database_url, etcd_url
+from tests.lab.services.openstack import (
+    REGION,
+    Sections,
+    admin,
+    auth,
+    authtoken,
+    common,
+    control_url,
+)
+from tests.lab.state import State, write
+
+BMC_USER = "admin"
+
+
+def configure(state: State) -> None:
+    """Write the configuration of every aacloud daemon."""
+    for node in state.plan.nodes:
+        if node.kind is Kind.HOST:
+            sections = _agent(state, node)
+        elif node.kind is Kind.ENGINE:
+            sections = _engine(state, node)
+        elif node.name == CONTROL:
+            sections = _api(state, node)
+        else:
+            continue
+        write(_config(state, node.name), ini(sections), mode=0o600)
+    digest = hashlib.sha256(f"probe {state.secret}".encode()).digest()
+    write(
+        state.etc("aacloud", "probe.keys"),
+        f"lab: {base64.b64encode(digest).decode()}\n",
+        mode=0o600,
+    )
+    write(state.etc("aacloud", "fencing.yaml"), _fencing(state), mode=0o600)
+    write(state.etc("aacloud", "topology.yaml"), _topology(state))
+    write(state.etc("clouds.yaml"), _clouds(state), mode=0o600)
+
+
+def _config(state: State, node: str) -> object:
+    return state.etc("aacloud", f"{node}.conf")
+
+
+def _base(state: State, node: Node) -> Sections:
+    sections = common(state, "aacloud")
+    del sections["DEFAULT"]["log_options"]
+    return sections | {
+        "aacloud_service": {
+            "health_host": node.mgmt,
+            "health_port": PORTS["aacloud-health"],
+        },
+    }
+
+
+def _agent(state: State, node: Node) -> Sections:
+    own = state.dir / "hosts" / node.name / "aacloud"
+    own.mkdir(parents=True, exist_ok=True)
+    return _base(state, node) | {
+        "aacloud_agent": {
+            "host": node.name,
+            **{
+                f"{name}_address": node.addresses[interface]
+                for name, interface in NETWORK_NAMES.items()
+            },
+            "key_file": state.etc("aacloud", "probe.keys"),
+            # All hosts of the lab share one process table.
+            "compute_process": f"nova-compute/{node.name}/",
+            "state_path": own,
+        }
+    }
+
+
+def _engine(state: State, node: Node) -> Sections:
+    return _base(state, node) | {
+        "database": {"connection": database_url(state, "aacloud")},
+        "aacloud_failover": {
+            "key_file": state.etc("aacloud", "probe.keys"),
+        },
+        "aacloud_fencing": {
+            "inventory_file": state.etc("aacloud", "fencing.yaml"),
+        },
+        "aacloud_coordination": {
+            "backend_url": "etcd3+" + etcd_url(state, f"{node.dc}-ctl"),
+            "member_id": node.name,
+        },
+        "aacloud_keystone": auth(state, "aacloud"),
+    }
+
+
+def _api(state: State, node: Node) -> Sections:
+    # aacloud-manage runs here too, hence the sections of the engine.
+    return _engine(state, node) | {
+        "keystone_authtoken": authtoken(state, "aacloud"),
+        "aacloud_api": {
+            "bind_host": node.mgmt,
+            "bind_port": PORTS["aacloud-api"],
+        },
+    }
+
+
+def _fencing(state: State) -> str:
+    lines = ["hosts:"]
+    for node in state.plan.hosts:
+        lines += [
+            f"  {node.name}:",
+            "    driver: redfish",
+            f"    address: http://{state.plan.bmc_address(node.name)}"
+            f":{PORTS['bmc']}",
+            f"    username: {BMC_USER}",
+            f"    password: {json.dumps(state.secret)}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _topology(state: State) -> str:
+    lines = ["dcs:"]
+    seen: set[str | None] = set()
+    for node in state.plan.hosts:
+        if node.dc not in seen:
+            lines += [f"  {node.dc}:", "    racks:"]
+        if node.rack not in seen:
+            lines += [
+                f"      {node.rack}:",
+                # The instances folder of all hosts is one and the same.
+                "        instance_disks: shared",
+                "        hosts:",
+            ]
+        seen |= {node.dc, node.rack}
+        lines.append(f"          - {node.name}")
+    return "\n".join(lines) + "\n"
+
+
+def _clouds(state: State) -> str:
+    return "\n".join(
+        [
+            "clouds:",
+            "  lab:",
+            f"    region_name: {REGION}",
+            "    auth:",
+            f"      auth_url: {control_url(state, 'keystone')}/v3",
+            "      username: admin",
+            f"      password: {json.dumps(state.secret)}",
+            "      project_name: admin",
+            "      user_domain_name: Default",
+            "      project_domain_name: Default",
+            "",
+        ]
+    )
+
+
+# -- processes -----------------------------------------------------------
+def services(state: State) -> list[Service]:
+    found = [api(state)]
+    for node in state.plan.nodes:
+        if node.kind is Kind.ENGINE:
+            found.append(engine(state, node))
+        elif node.kind is Kind.HOST:
+            found.append(agent(state, node))
+    return found
+
+
+def api(state: State) -> Service:
+    return Service(
+        name="aacloud-api",
+        node=CONTROL,
+        argv=(
+            state.bin("aacloud-api"),
+            "--config-file", str(_config(state, CONTROL)),
+        ),
+        after=("mariadb",),
+        before=functools.partial(sync_database, state),
+        address=(state.plan.node(CONTROL).mgmt, PORTS["aacloud-api"]),
+        path="/",
+        ready=functools.partial(_warm, state),
+        weight=3,
+    )  # fmt: skip
+
+
+def _warm(state: State, since: float) -> bool:
+    try:
+        admin(state).get("aacloud-api", "/topology")
+    except RestError:
+        return False
+    return True
+
+
+def engine(state: State, node: Node) -> Service:
+    return Service(
+        name="aacloud-failover",
+        node=node.name,
+        argv=(
+            state.bin("aacloud-failover"),
+            "--config-file", str(_config(state, node.name)),
+        ),
+        after=("aacloud-api", "rabbitmq", "etcd", "keystone"),
+        address=(node.mgmt, PORTS["aacloud-health"]),
+        weight=3,
+    )  # fmt: skip
+
+
+def agent(state: State, node: Node) -> Service:
+    return Service(
+        name="aacloud-agent",
+        node=node.name,
+        argv=(
+            state.bin("aacloud-agent"),
+            "--config-file", str(_config(state, node.name)),
+        ),
+        after=("rabbitmq",),
+        address=(node.mgmt, PORTS["aacloud-health"]),
+        weight=2,
+    )  # fmt: skip
+
+
+# -- aacloud-manage ------------------------------------------------------
+def manage(state: State, *arguments: str) -> str:
+    """Run aacloud-manage on the control node; what it printed."""
+    return run(
+        [
+            *network.prefix(state.namespace(CONTROL)),
+            state.bin("aacloud-manage"),
+            "--config-file", str(_config(state, CONTROL)),
+            *arguments,
+        ],
+        env={
+            **process.clean_environment(),
+            **process.tags(str(state.dir), CONTROL, "aacloud-manage"),
+        },
+        timeout=120,
+    )  # fmt: skip
+
+
+def sync_database(state: State) -> None:
+    manage(state, "db", "sync")
+
+
+def apply_topology(state: State) -> None:
+    manage(
+        state, "topology", "apply",
+        str(state.etc("aacloud", "topology.yaml")), "--yes",
+    )  # fmt: skip
