@@ -103,8 +103,11 @@ class Worker(base.ServiceBase):
         LOG.info("%s %s runs", self._prog, version.version_string())
 
     def wait(self) -> None:
-        """Return when the daemon was stopped; a daemon that ends by itself
-        takes the process with it, so that the master starts a new one."""
+        """Return when the daemon was stopped.
+
+        A daemon that ends by itself takes the process with it, so that the
+        master starts a new one.
+        """
         if self._daemon is None:
             return
         try:
@@ -172,9 +175,11 @@ class Worker(base.ServiceBase):
         except OSError as exc:
             raise aacloud_conf.ConfigurationError(
                 [
-                    f"/healthcheck and /metrics cannot be served on {host} "
-                    f"port {port} ([aacloud_service] health_host, "
-                    f"health_port): {exc}"
+                    (
+                        "/healthcheck and /metrics cannot be served on "
+                        f"{host} port {port} ([aacloud_service] health_host, "
+                        f"health_port): {exc}"
+                    )
                 ]
             ) from exc
         LOG.info("Serving /healthcheck and /metrics on %s:%s", host, port)

@@ -11,7 +11,6 @@ import threading
 from oslo_config import cfg
 
 from aacloud import conf as aacloud_conf
-from aacloud import service
 from aacloud.cmd import daemons
 from aacloud.telemetry import health
 from aacloud.telemetry import web
@@ -38,6 +37,7 @@ class ApiDaemon:
         from aacloud.db import errors as db_errors
 
         section = self._conf.aacloud_api
+        place = f"{section.bind_host} port {section.bind_port}"
         try:
             application = app.make_app(self._conf)
         except db_errors.DatabaseError as exc:
@@ -53,15 +53,12 @@ class ApiDaemon:
             self._server.start()
         except OSError as exc:
             raise aacloud_conf.ConfigurationError(
-                [
-                    f"the API cannot listen on {section.bind_host} port "
-                    f"{section.bind_port} ([aacloud_api] bind_host, "
-                    f"bind_port): {exc}"
-                ]
+                (
+                    f"the API cannot listen on {place} ([aacloud_api] "
+                    f"bind_host, bind_port): {exc}",
+                )
             ) from exc
-        LOG.info(
-            "The API listens on %s:%s", section.bind_host, section.bind_port
-        )
+        LOG.info("The API listens on %s", place)
 
     def stop(self) -> None:
         """Stop listening; answers under way are finished."""

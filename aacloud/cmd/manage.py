@@ -103,9 +103,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.getLogger(__name__).debug("failed", exc_info=True)
         output.print_problems(
             PROG,
-            [
-                f"failed: {type(exc).__name__}: {exc}. "
-                "With --debug it shows where."
-            ],
+            [f"failed: {type(exc).__name__}: {exc}", "--debug shows where"],
         )
     return 1

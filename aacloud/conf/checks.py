@@ -7,6 +7,7 @@ An operator wants to know of all mistakes, and at the start.
 
 from collections.abc import Callable
 from collections.abc import Iterable
+import itertools
 import re
 
 from oslo_config import cfg
@@ -14,7 +15,7 @@ from oslo_config import cfg
 
 def _agent(conf: cfg.ConfigOpts) -> list[str]:
     agent = conf.aacloud_agent
-    found = []
+    found: list[str] = []
     if agent.probe_timeout >= agent.probe_interval:
         found.append(
             f"[aacloud_agent] probe_timeout ({agent.probe_timeout} s) must "
@@ -29,14 +30,14 @@ def _failover(conf: cfg.ConfigOpts) -> list[str]:
     failover = conf.aacloud_failover
     report_interval = conf.aacloud_agent.report_interval
     timeout = conf.aacloud_keystone.timeout
-    found = []
-    for name in ("report_ttl", "heartbeat_timeout"):
-        if failover[name] <= report_interval:
-            found.append(
-                f"[aacloud_failover] {name} ({failover[name]} s) must be "
-                "longer than [aacloud_agent] report_interval "
-                f"({report_interval} s)"
-            )
+    found = [
+        (
+            f"[aacloud_failover] {name} ({failover[name]} s) must be longer "
+            f"than [aacloud_agent] report_interval ({report_interval} s)"
+        )
+        for name in ("report_ttl", "heartbeat_timeout")
+        if failover[name] <= report_interval
+    ]
     if timeout is None or timeout <= 0:
         found.append(
             "[aacloud_keystone] timeout must be set: a call without an end "
@@ -49,7 +50,7 @@ def _failover(conf: cfg.ConfigOpts) -> list[str]:
             "else a request that is still on its way is sent twice"
         )
     limits = ("hosts_per_rack", "hosts_per_dc", "hosts_per_cloud")
-    for small, large in zip(limits, limits[1:], strict=False):
+    for small, large in itertools.pairwise(limits):
         if failover[small] > failover[large]:
             found.append(
                 f"[aacloud_failover] {small} ({failover[small]}) must not "
@@ -68,8 +69,10 @@ def _fencing(conf: cfg.ConfigOpts) -> list[str]:
     fencing = conf.aacloud_fencing
     if fencing.poll >= fencing.power_off_timeout:
         return [
-            f"[aacloud_fencing] poll ({fencing.poll} s) must be shorter than "
-            f"power_off_timeout ({fencing.power_off_timeout} s)"
+            (
+                f"[aacloud_fencing] poll ({fencing.poll} s) must be shorter "
+                f"than power_off_timeout ({fencing.power_off_timeout} s)"
+            )
         ]
     return []
 

@@ -86,6 +86,29 @@ An engine that hears fewer than this share of the agents it knows takes itself
 for the one that is cut off, and does nothing.
 """,
     ),
+    cfg.FloatOpt(
+        "nova_fresh",
+        default=12.0,
+        min=1.0,
+        mutable=True,
+        help="""
+Seconds for which a report of nova-compute to Nova is a sign of life.
+
+It must be longer than Nova's ``report_interval``.
+""",
+    ),
+    cfg.FloatOpt(
+        "nova_poll",
+        default=2.0,
+        min=0.2,
+        help="Seconds between two looks at Nova's services.",
+    ),
+    cfg.FloatOpt(
+        "topology_poll",
+        default=30.0,
+        min=1.0,
+        help="Seconds between two looks at the topology in Nova's aggregates.",
+    ),
     cfg.IntOpt(
         "peers_per_vantage",
         default=3,

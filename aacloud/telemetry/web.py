@@ -21,6 +21,18 @@ THREADS = 3
 CLIENT_TIMEOUT_S = 5
 
 
+class _Server(cheroot_wsgi.Server):
+    """Writes its errors to our log instead of standard error."""
+
+    def error_log(
+        self,
+        msg: str = "",
+        level: int = logging.INFO,
+        traceback: bool = False,
+    ) -> None:
+        LOG.log(level, "Web server: %s", msg, exc_info=traceback)
+
+
 class WebServer:
     """A WSGI application on a port, served by threads of this process.
 
@@ -40,7 +52,7 @@ class WebServer:
         threads: int = THREADS,
         client_timeout_s: int = CLIENT_TIMEOUT_S,
     ) -> None:
-        self._server = cheroot_wsgi.Server(
+        self._server = _Server(
             (host, port),
             application,
             numthreads=threads,
@@ -49,7 +61,6 @@ class WebServer:
             shutdown_timeout=client_timeout_s,
             server_name="aacloud",
         )
-        self._server.error_log = self._log
         self._thread: threading.Thread | None = None
 
     @property
@@ -75,11 +86,6 @@ class WebServer:
         if self._thread is not None:
             self._thread.join(timeout=CLIENT_TIMEOUT_S)
             self._thread = None
-
-    @staticmethod
-    def _log(msg: str = "", level: int = 20, traceback: bool = False) -> None:
-        LOG.log(level, "Web server: %s", msg, exc_info=traceback)
-
 
 class Monitoring:
     """The WSGI application behind ``/healthcheck`` and ``/metrics``."""

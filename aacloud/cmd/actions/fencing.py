@@ -71,10 +71,11 @@ def _check(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
     unread = sorted({row["Host"] for row in rows if row["Power"] == "unknown"})
     if unread:
         raise errors.CommandFailed(
-            [
-                f"the power state of {', '.join(unread)} cannot be read: a "
-                "dead host of these could not be proved to be off"
-            ]
+            (
+                f"the power state of {name} cannot be read: if it were dead, "
+                "nothing could prove that it is off"
+            )
+            for name in unread
         )
     return 0
 

@@ -117,10 +117,10 @@ def _apply(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:
 def _ask(count: int) -> None:
     if not sys.stdin.isatty():
         raise errors.CommandFailed(
-            [
-                "nothing was changed: there is no terminal to ask on; "
-                "give --yes when the changes above are right"
-            ]
+            (
+                "nothing was changed: there is no terminal to ask on",
+                "give --yes when the changes above are right",
+            )
         )
     answer = input(f"Make these {count} changes? [y/N] ")
     if answer.strip().lower() not in ("y", "yes"):
@@ -151,11 +151,11 @@ def _change(cloud: "ports.Cloud", change: "planner.TopologyChange") -> None:
                 cloud.remove_from_aggregate(number, step.host)
         except cloud_errors.CloudError as exc:
             raise errors.CommandFailed(
-                [
+                (
                     f"could not {step}: {exc}",
-                    f"{done} of {len(change.steps)} changes were made; run "
-                    "the command again to make the rest",
-                ]
+                    f"{done} of {len(change.steps)} changes were made",
+                    "run the command again to make the rest",
+                )
             ) from exc
 
 

@@ -329,7 +329,7 @@ def test_fencing_check_tells_what_cannot_be_read(
         ("h9", "unknown"),
     ]
     assert "not in the fencing inventory" in legs[1]["detail"]
-    assert "the power state of h1, h9 cannot be read" in said.err
+    assert "the power state of h9 cannot be read" in said.err
 
 
 def test_fencing_check_of_a_broken_inventory(
@@ -379,6 +379,6 @@ def test_an_unexpected_error_is_one_line(
     monkeypatch.setattr(topology_action, "_cloud", broken)
     assert run("topology", "check") == 1
     said = capsys.readouterr().err
-    assert "ZeroDivisionError: 1/0. With --debug" in said
+    assert "ZeroDivisionError: 1/0" in said
     with pytest.raises(ZeroDivisionError):
         run("--debug", "topology", "check")
