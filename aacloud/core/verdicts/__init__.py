@@ -2,6 +2,7 @@
 """Verdicts: from what all agents observed to what is held true."""
 
 from aacloud.core.verdicts.judging import judge
+from aacloud.core.verdicts.services import follow_service
 from aacloud.core.verdicts.words import DetectionPolicy
 from aacloud.core.verdicts.words import HostState
 from aacloud.core.verdicts.words import HostVerdict
@@ -18,5 +19,6 @@ __all__ = (
     "NetworkState",
     "NovaServiceView",
     "WorldView",
+    "follow_service",
     "judge",
 )

@@ -71,10 +71,10 @@ class DetectionPolicy:
 class NovaServiceView:
     """What Nova says of a host's nova-compute.
 
-    :ivar last_seen_age_s: seconds at the time of judging since the engine
-        saw Nova's time stamp of the service advance, on the engine's own
-        monotonic clock: so no two clocks are compared. At start: since the
-        first look. None when the service never reported.
+    :ivar last_seen_age_s: seconds at the time of judging since nova-compute
+        last reported to Nova; None when it never did. Best taken from
+        follow_service(), which compares no two clocks.
+    :ivar stamp: Nova's time stamp of that report, as Nova wrote it.
     :ivar advanced: this engine did see the stamp advance, so that the age
         is that of a true sign of life and not of the engine's first look.
     """
@@ -83,6 +83,7 @@ class NovaServiceView:
     forced_down: bool = False
     disabled: bool = False
     last_seen_age_s: float | None = None
+    stamp: str | None = None
     advanced: bool = False
     disabled_reason: str | None = None
 
