@@ -53,10 +53,12 @@ class ApiDaemon:
             self._server.start()
         except OSError as exc:
             raise aacloud_conf.ConfigurationError(
-                (
-                    f"the API cannot listen on {place} ([aacloud_api] "
-                    f"bind_host, bind_port): {exc}",
-                )
+                [
+                    (
+                        f"the API cannot listen on {place} ([aacloud_api] "
+                        f"bind_host, bind_port): {exc}"
+                    )
+                ]
             ) from exc
         LOG.info("The API listens on %s", place)
 
