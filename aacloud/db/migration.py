@@ -105,7 +105,11 @@ def _connected(
         )
     place = bounded.set(query={}).render_as_string(hide_password=True)
     try:
-        engine = engines.create_engine(bounded, max_retries=0)
+        engine = engines.create_engine(
+            bounded,
+            max_retries=0,
+            mysql_sql_mode=conf.database.mysql_sql_mode,
+        )
         try:
             with engine.connect() as opened:
                 yield opened
