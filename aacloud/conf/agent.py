@@ -103,7 +103,7 @@ SIGHUP. Keep it readable by the service's user only.
     ),
     cfg.ListOpt(
         "probes",
-        default=["udp", "compute"],
+        default=["udp", "compute", "guests"],
         help="""
 The probes that this agent runs, by their names in the ``aacloud.probes``
 entry-point namespace.
@@ -117,6 +117,18 @@ entry-point namespace.
 A regular expression that finds nova-compute among the command lines of this
 host's processes (those in the network namespace of the agent). The probe
 ``compute`` tells the engines whether that process runs.
+""",
+    ),
+    cfg.StrOpt(
+        "guest_process",
+        default=r"qemu\S* .*-uuid "
+        r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})",
+        regex=r"\(.+\)",
+        help="""
+A regular expression that finds the guests among the command lines of this
+host's processes; its first group is the uuid of the server. With the probe
+``guests`` the engines know that no evacuated guest is left on a host that
+comes back; without it such a host waits for an operator.
 """,
     ),
     cfg.StrOpt(

@@ -29,7 +29,7 @@ from aacloud.core import topology as core_topology
 from aacloud.rpc import envelope
 
 MAX_OBSERVATIONS = 5000
-MAX_FACTS = 200
+MAX_FACTS = 2000
 MAX_TARGETS = 1000
 
 _REACH = {reach.value: reach for reach in core_observations.Reach}
