@@ -11,6 +11,7 @@ from aacloud.telemetry import health
 
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
+    health.set_source(None)
     yield
     health.set_source(None)
 
