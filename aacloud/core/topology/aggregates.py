@@ -268,6 +268,9 @@ class _Planner:
                 continue
             self.added.extend(
                 AddHost(target.name, target.id, host) for host in missing)
+            # One aggregate may say more than one thing of its hosts.
+            for item in target.places().items():
+                self.placed.setdefault(item, set()).update(missing)
 
     def _fits(self, host: str, says: Mapping[str, str]) -> bool:
         places = self.places.get(host)
