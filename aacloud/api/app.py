@@ -222,14 +222,16 @@ def keystone(conf: cfg.ConfigOpts) -> Authenticate:
     """
 
     def wrap(application: wsgi.WSGIApplication) -> wsgi.WSGIApplication:
-        return auth_token.AuthProtocol(
-            application,
-            {
-                "oslo_config_config": conf,
-                # Decided here and not in the application: else an outage of
-                # Keystone would look like a wrong token.
-                "delay_auth_decision": False,
-            },
+        return middleware.Unchecked(
+            auth_token.AuthProtocol(
+                application,
+                {
+                    "oslo_config_config": conf,
+                    # Decided here and not in the application: else an
+                    # outage of Keystone would look like a wrong token.
+                    "delay_auth_decision": False,
+                },
+            )
         )
 
     return wrap

@@ -59,8 +59,8 @@ _HINTS: Mapping[int, str] = {
     ),
     413: "the body is larger than [oslo_middleware] max_request_body_size",
     503: (
-        "Keystone does not answer, so that the token cannot be checked; try "
-        "again later"
+        "the token cannot be checked: Keystone does not answer, or "
+        "[keystone_authtoken] is wrong; try again later"
     ),
 }
 
@@ -128,6 +128,30 @@ class JSONErrors:
         if environ.get("REQUEST_METHOD") == "HEAD":
             return b""
         return content
+
+
+class Unchecked:
+    """Answers 503 where what checks the token fails by itself.
+
+    auth_token lets some errors of a Keystone that is down, or that is not
+    configured, through. No error of the resources comes this far.
+
+    :param checking: the application behind auth_token
+    """
+
+    def __init__(self, checking: wsgi.WSGIApplication) -> None:
+        self._checking = checking
+
+    def __call__(
+        self, environ: Environ, start_response: wsgi.StartResponse
+    ) -> Iterable[bytes]:
+        """Answer one request."""
+        try:
+            return self._checking(environ, start_response)
+        except Exception:
+            LOG.exception("The token of a request could not be checked")
+            start_response("503 Service Unavailable", [])
+            return [b""]
 
 
 class Fork:
