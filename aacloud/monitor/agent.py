@@ -9,7 +9,6 @@ import threading
 import time
 
 from oslo_config import cfg
-import oslo_messaging
 
 from aacloud.monitor import identity
 from aacloud.monitor import peers as peer_book
@@ -66,7 +65,7 @@ class AgentDaemon:
                 clock=time.monotonic,
             ),
         )
-        self._transport: oslo_messaging.RPCTransport = messaging.init(conf)
+        self._transport: messaging.RPCTransport = messaging.init(conf)
         self._reporter = reporter.Reporter(
             host=self._host,
             boot_id=self._boot_id,

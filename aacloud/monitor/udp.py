@@ -87,7 +87,9 @@ class UdpProbe:
         self._thread.start()
 
     def stop(self) -> None:
-        """End and close the sockets."""
+        """End and close the sockets; a second time does nothing."""
+        if self._stopping.is_set():
+            return
         self._stopping.set()
         self._wake()
         if self._thread.ident is not None:

@@ -8,15 +8,28 @@ from collections.abc import Sequence
 import logging
 import threading
 from typing import Any
+from typing import TypeAlias
 
 from oslo_config import cfg
 from oslo_context import context as oslo_context
 import oslo_messaging
 from oslo_messaging import opts as messaging_opts
 
+from aacloud.conf import errors
+
 LOG = logging.getLogger(__name__)
 
+RPCTransport: TypeAlias = oslo_messaging.transport.RPCTransport
+NotificationTransport: TypeAlias = (
+    oslo_messaging.transport.NotificationTransport
+)
+
 RABBIT_GROUP = "oslo_messaging_rabbit"
+
+_UNUSABLE = (
+    oslo_messaging.InvalidTransportURL,
+    oslo_messaging.DriverLoadFailure,
+)
 
 #: What a service that must notice and mend a broken bus within seconds needs
 #: of the RabbitMQ driver. These are defaults only: a value in the
@@ -69,28 +82,46 @@ def set_rabbit_defaults(conf: cfg.ConfigOpts) -> None:
                 conf.set_default(name, value, group=RABBIT_GROUP)
 
 
-def init(conf: cfg.ConfigOpts) -> oslo_messaging.RPCTransport:
+def init(conf: cfg.ConfigOpts) -> RPCTransport:
     """Make the RPC transport of this process; nothing is connected yet.
 
     Call it after forking.
 
-    :raises oslo_messaging.InvalidTransportURL: transport_url is wrong
-    :raises oslo_messaging.DriverLoadFailure: it names an unknown driver
+    :raises errors.ConfigurationError: transport_url cannot be used
     """
     set_rabbit_defaults(conf)
-    return oslo_messaging.get_rpc_transport(conf)
+    try:
+        return oslo_messaging.get_rpc_transport(conf)
+    except _UNUSABLE as error:
+        raise _refusal("[DEFAULT]", error) from error
 
 
 def init_notifications(
     conf: cfg.ConfigOpts,
-) -> oslo_messaging.transport.NotificationTransport:
-    """Make the transport for notifications; nothing is connected yet."""
+) -> NotificationTransport:
+    """Make the transport for notifications; nothing is connected yet.
+
+    :raises errors.ConfigurationError: transport_url cannot be used
+    """
     set_rabbit_defaults(conf)
-    return oslo_messaging.get_notification_transport(conf)
+    try:
+        return oslo_messaging.get_notification_transport(conf)
+    except _UNUSABLE as error:
+        place = "[oslo_messaging_notifications] or [DEFAULT]"
+        raise _refusal(place, error) from error
+
+
+def _refusal(place: str, error: Exception) -> errors.ConfigurationError:
+    # The driver's own text may show the URL, and with it the password.
+    problem = (
+        f"{place} transport_url cannot be used ({type(error).__name__}): it "
+        "should look like rabbit://user:password@host:5672/"
+    )
+    return errors.ConfigurationError([problem])
 
 
 def get_client(
-    transport: oslo_messaging.RPCTransport,
+    transport: RPCTransport,
     target: oslo_messaging.Target,
     *,
     timeout: float,
@@ -112,7 +143,7 @@ def get_client(
 
 
 def get_server(
-    transport: oslo_messaging.RPCTransport,
+    transport: RPCTransport,
     target: oslo_messaging.Target,
     endpoints: Sequence[object],
 ) -> oslo_messaging.MessageHandlingServer:

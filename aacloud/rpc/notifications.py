@@ -77,7 +77,7 @@ class IncidentNotifier:
 
     def __init__(
         self,
-        transport: oslo_messaging.transport.NotificationTransport,
+        transport: messaging.NotificationTransport,
         *,
         host: str,
     ) -> None:

@@ -47,7 +47,7 @@ class ObservationClient:
     """The agent's end: casts reports."""
 
     def __init__(
-        self, transport: oslo_messaging.RPCTransport, keys: signing.KeyRing
+        self, transport: messaging.RPCTransport, keys: signing.KeyRing
     ) -> None:
         self._keys = keys
         self._client = messaging.get_client(
@@ -208,7 +208,7 @@ class ObservationServer:
 
     def __init__(
         self,
-        transport: oslo_messaging.RPCTransport,
+        transport: messaging.RPCTransport,
         keys: signing.KeyRing,
         callback: Callback,
         *,

@@ -44,7 +44,7 @@ class PeersClient:
 
     def __init__(
         self,
-        transport: oslo_messaging.RPCTransport,
+        transport: messaging.RPCTransport,
         keys: signing.KeyRing,
         *,
         host: str,
@@ -172,7 +172,7 @@ class PeersEndpoint:
 
 
 def peers_server(
-    transport: oslo_messaging.RPCTransport,
+    transport: messaging.RPCTransport,
     endpoint: PeersEndpoint,
     *,
     name: str,
