@@ -11,6 +11,6 @@ if sys.version_info < (3, 11):
     )
     sys.exit(2)
 
-from tests.lab.cli import main  # noqa: E402
+from tests.lab.cli import main
 
 sys.exit(main())

@@ -7,22 +7,26 @@ import pathlib
 import shutil
 import time
 
-from tests.lab import (
-    faults,
-    install,
-    network,
-    preflight,
-    process,
-    seed,
-    template,
-)
+from tests.lab import faults
+from tests.lab import install
+from tests.lab import network
+from tests.lab import preflight
+from tests.lab import process
+from tests.lab import seed
+from tests.lab import template
 from tests.lab.plan import LabPlan
 from tests.lab.progress import Progress
-from tests.lab.rest import Cloud, RestError
-from tests.lab.runner import NotUp, Runner
-from tests.lab.services import aacloud, bmc, infra, openstack
+from tests.lab.rest import Cloud
+from tests.lab.rest import RestError
+from tests.lab.runner import NotUp
+from tests.lab.runner import Runner
+from tests.lab.services import aacloud
+from tests.lab.services import bmc
+from tests.lab.services import infra
+from tests.lab.services import openstack
 from tests.lab.services.base import Service
-from tests.lab.state import NoLab, State
+from tests.lab.state import NoLab
+from tests.lab.state import State
 
 _KEEP_LOGS = ("apt.log", "pip.log")
 

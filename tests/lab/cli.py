@@ -4,21 +4,31 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 import dataclasses
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 
-from tests.lab import bringup, faults, network, process, rest, runner
-from tests.lab.control import Lab, Status
-from tests.lab.plan import Kind, LabPlan, PlanError
+from tests.lab import bringup
+from tests.lab import faults
+from tests.lab import network
+from tests.lab import process
+from tests.lab import rest
+from tests.lab import runner
+from tests.lab.control import Lab
+from tests.lab.control import Status
+from tests.lab.plan import Kind
+from tests.lab.plan import LabPlan
+from tests.lab.plan import PlanError
 from tests.lab.preflight import Refused
 from tests.lab.progress import Progress
 from tests.lab.services.base import CommandFailed
 from tests.lab.services.infra import CONTROL
-from tests.lab.state import DEFAULT, LabBusy, NoLab
+from tests.lab.state import DEFAULT
+from tests.lab.state import LabBusy
+from tests.lab.state import NoLab
 
 #: Wrong use and refusals: nothing was changed.
 WRONG = (Refused, PlanError, faults.FaultError, NoLab, LabBusy)

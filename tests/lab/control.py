@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Sequence
 import concurrent.futures
 import dataclasses
 import json
@@ -10,16 +12,22 @@ import os
 import pathlib
 import subprocess
 import time
-from collections.abc import Callable, Sequence
 from typing import Any
 
-from tests.lab import bringup, faults, hosts, network, process, redfish
-from tests.lab.plan import Kind, LabPlan
+from tests.lab import bringup
+from tests.lab import faults
+from tests.lab import hosts
+from tests.lab import network
+from tests.lab import process
+from tests.lab import redfish
+from tests.lab.plan import Kind
+from tests.lab.plan import LabPlan
 from tests.lab.progress import Progress
 from tests.lab.rest import Cloud
 from tests.lab.services.base import Service
 from tests.lab.services.infra import CONTROL
-from tests.lab.state import DEFAULT, State
+from tests.lab.state import DEFAULT
+from tests.lab.state import State
 
 
 class WaitedTooLong(RuntimeError):
@@ -50,6 +58,7 @@ class Status:
     """The whole lab as it is found.
 
     :ivar guests: server id -> hosts where a process of it runs
+    :ivar cut: cables that are unplugged, those of dead hosts left out
     :ivar powered: host -> whether it has power
     """
 
@@ -187,7 +196,20 @@ class Lab:
 
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             healths = tuple(pool.map(look, self.services()))
-        cut = () if self.plan.loopback else network.cut_links(self.plan)
+        # The cables of a host that is down are no fault of their own.
+        down = [host for host, on in powered.items() if not on]
+        down += [
+            line.partition(" ")[2]
+            for line in faults.active(self.state)
+            if line.startswith("host-crash ")
+        ]
+        cut = [
+            name
+            for name in (
+                [] if self.plan.loopback else network.cut_links(self.plan)
+            )
+            if name.partition(":")[0] not in down
+        ]
         return Status(
             services=healths,
             guests=self.guests(),

@@ -7,21 +7,22 @@ so it can be listed and mended by another program than the one that made it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import dataclasses
 import pathlib
 import signal
 import time
-from collections.abc import Callable
 
-from tests.lab import hosts, network, process
-from tests.lab.plan import (
-    DCS,
-    NETWORK_NAMES,
-    NETWORKS,
-    RACKS,
-    PlanError,
-)
-from tests.lab.services import aacloud, infra
+from tests.lab import hosts
+from tests.lab import network
+from tests.lab import process
+from tests.lab.plan import DCS
+from tests.lab.plan import NETWORK_NAMES
+from tests.lab.plan import NETWORKS
+from tests.lab.plan import PlanError
+from tests.lab.plan import RACKS
+from tests.lab.services import aacloud
+from tests.lab.services import infra
 from tests.lab.services.base import Service
 from tests.lab.state import State
 

@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
 
-from tests.lab import network, process
-from tests.lab.services import aacloud, openstack
+from tests.lab import network
+from tests.lab import process
+from tests.lab.services import aacloud
+from tests.lab.services import openstack
 from tests.lab.services.base import Service
 from tests.lab.state import State
-
 
 #: Faults of a host that are over when it boots.
 ENDED_BY_BOOT = ("host-crash", "compute-kill", "agent-kill")

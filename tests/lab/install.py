@@ -13,7 +13,8 @@ import sys
 from tests.lab import process
 from tests.lab.progress import Progress
 from tests.lab.services.base import CommandFailed
-from tests.lab.state import CHECKOUT, State
+from tests.lab.state import CHECKOUT
+from tests.lab.state import State
 
 PACKAGES = (
     "mariadb-server",

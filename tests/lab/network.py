@@ -8,6 +8,8 @@ itself gets no interface, no address and no route.
 from __future__ import annotations
 
 import collections
+from collections.abc import Callable
+from collections.abc import Sequence
 import ctypes
 import json
 import os
@@ -16,7 +18,6 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from tests.lab import plan as planning

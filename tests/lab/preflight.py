@@ -8,8 +8,10 @@ import os
 import pathlib
 import shutil
 
-from tests.lab import network, process
-from tests.lab.plan import PORTS, LabPlan
+from tests.lab import network
+from tests.lab import process
+from tests.lab.plan import LabPlan
+from tests.lab.plan import PORTS
 
 GIB = 1024**3
 #: Free memory that the cloud takes without hosts, and for each host.

@@ -9,6 +9,9 @@ is lost when the program that started it was killed.
 from __future__ import annotations
 
 import collections
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import os
 import pathlib
@@ -16,7 +19,6 @@ import resource
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
 
 LAB = "AACLOUD_LAB"
 NODE = "AACLOUD_LAB_NODE"

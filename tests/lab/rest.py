@@ -7,13 +7,13 @@ can ask the APIs although it runs outside.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import http.client
 import json
 import threading
 import time
-import urllib.parse
-from collections.abc import Mapping
 from typing import Any
+import urllib.parse
 
 from tests.lab import network
 from tests.lab.plan import PORTS

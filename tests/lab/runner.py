@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import concurrent.futures
 import threading
 import time
-from collections.abc import Sequence
 
 from tests.lab import process
 from tests.lab.progress import Progress

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import contextlib
 import dataclasses
 import fcntl
@@ -11,7 +12,6 @@ import os
 import pathlib
 import secrets
 import shutil
-from collections.abc import Iterator
 
 from tests.lab import plan as planning
 

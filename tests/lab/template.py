@@ -8,6 +8,7 @@ is kept under ``cache/`` and copied when a lab starts anew.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import concurrent.futures
 import hashlib
 import json
@@ -15,13 +16,18 @@ import pathlib
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
 
-from tests.lab import identity, network, process
+from tests.lab import identity
+from tests.lab import network
+from tests.lab import process
 from tests.lab.rest import Cloud
-from tests.lab.services import infra, openstack
-from tests.lab.services.base import CommandFailed, Service, run
-from tests.lab.state import CHECKOUT, State
+from tests.lab.services import infra
+from tests.lab.services import openstack
+from tests.lab.services.base import CommandFailed
+from tests.lab.services.base import run
+from tests.lab.services.base import Service
+from tests.lab.state import CHECKOUT
+from tests.lab.state import State
 
 PARTS = ("mysql", "keystone")
 _SOURCES = (

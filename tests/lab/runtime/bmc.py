@@ -9,6 +9,8 @@ says Off, whatever the host does).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Iterable
 import logging
 import os
 import pathlib
@@ -16,9 +18,8 @@ import sys
 import tempfile
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterable
 from typing import Any
+import uuid
 
 import bcrypt
 import flask

@@ -7,10 +7,11 @@ and does not reach the application.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Iterable
 import importlib
 import os
 import pathlib
-from collections.abc import Callable, Iterable
 from typing import Any
 
 

@@ -8,21 +8,28 @@ import functools
 import hashlib
 import json
 
-from tests.lab import network, process
-from tests.lab.plan import NETWORK_NAMES, PORTS, Kind, Node
+from tests.lab import network
+from tests.lab import process
+from tests.lab.plan import Kind
+from tests.lab.plan import NETWORK_NAMES
+from tests.lab.plan import Node
+from tests.lab.plan import PORTS
 from tests.lab.rest import RestError
-from tests.lab.services.base import Service, ini, run
-from tests.lab.services.infra import CONTROL, database_url, etcd_url
-from tests.lab.services.openstack import (
-    REGION,
-    Sections,
-    admin,
-    auth,
-    authtoken,
-    common,
-    control_url,
-)
-from tests.lab.state import State, write
+from tests.lab.services.base import ini
+from tests.lab.services.base import run
+from tests.lab.services.base import Service
+from tests.lab.services.infra import CONTROL
+from tests.lab.services.infra import database_url
+from tests.lab.services.infra import etcd_url
+from tests.lab.services.openstack import admin
+from tests.lab.services.openstack import auth
+from tests.lab.services.openstack import authtoken
+from tests.lab.services.openstack import common
+from tests.lab.services.openstack import control_url
+from tests.lab.services.openstack import REGION
+from tests.lab.services.openstack import Sections
+from tests.lab.state import State
+from tests.lab.state import write
 
 BMC_USER = "admin"
 

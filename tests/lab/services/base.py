@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import pathlib
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
 
-from tests.lab import network, process, rest
-from tests.lab.state import CHECKOUT, State
+from tests.lab import network
+from tests.lab import process
+from tests.lab import rest
+from tests.lab.state import CHECKOUT
+from tests.lab.state import State
 
 
 class CommandFailed(RuntimeError):

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from tests.lab import rest
-from tests.lab.plan import OOB, PORTS
+from tests.lab.plan import OOB
+from tests.lab.plan import PORTS
 from tests.lab.services.aacloud import BMC_USER
 from tests.lab.services.base import Service
 from tests.lab.state import State

@@ -6,9 +6,12 @@ from __future__ import annotations
 import os
 import shutil
 
-from tests.lab.plan import PORTS, WITNESS
-from tests.lab.services.base import Service, run
-from tests.lab.state import State, write
+from tests.lab.plan import PORTS
+from tests.lab.plan import WITNESS
+from tests.lab.services.base import run
+from tests.lab.services.base import Service
+from tests.lab.state import State
+from tests.lab.state import write
 
 CONTROL = "dc1-ctl"
 ETCD_NODES = ("dc1-ctl", "dc2-ctl", WITNESS)

@@ -3,22 +3,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import functools
 import pathlib
 import threading
 import time
-from collections.abc import Mapping
 
-from tests.lab.plan import PORTS, Node
-from tests.lab.rest import Cloud, RestError
-from tests.lab.services.base import CommandFailed, Service, ini
-from tests.lab.services.infra import (
-    CONTROL,
-    database_url,
-    sql,
-    transport_url,
-)
-from tests.lab.state import CHECKOUT, State, write
+from tests.lab.plan import Node
+from tests.lab.plan import PORTS
+from tests.lab.rest import Cloud
+from tests.lab.rest import RestError
+from tests.lab.services.base import CommandFailed
+from tests.lab.services.base import ini
+from tests.lab.services.base import Service
+from tests.lab.services.infra import CONTROL
+from tests.lab.services.infra import database_url
+from tests.lab.services.infra import sql
+from tests.lab.services.infra import transport_url
+from tests.lab.state import CHECKOUT
+from tests.lab.state import State
+from tests.lab.state import write
 
 RUNTIME = CHECKOUT / "tests" / "lab" / "runtime"
 REGION = "RegionOne"
@@ -249,13 +253,7 @@ def nova_sections(state: State) -> Sections:
             "discover_hosts_in_cells_interval": 2,
             "max_placement_results": 1000,
         },
-        "quota": {
-            name: -1
-            for name in (
-                "instances", "cores", "ram", "metadata_items",
-                "server_groups", "server_group_members", "key_pairs",
-            )
-        },
+        "quota": dict.fromkeys(("instances", "cores", "ram", "metadata_items", "server_groups", "server_group_members", "key_pairs"), -1),
         "vnc": {"enabled": False},
         "spice": {"enabled": False},
     }  # fmt: skip

@@ -18,11 +18,11 @@ import shutil
 import signal
 from typing import Any
 
+from nova import exception
+from nova.compute import power_state
+from nova.virt import fake
 from oslo_log import log as logging
 
-from nova.compute import power_state
-from nova import exception
-from nova.virt import fake
 from tests.lab import process
 
 LOG = logging.getLogger(__name__)
