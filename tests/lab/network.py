@@ -145,7 +145,8 @@ def build(plan: planning.LabPlan) -> None:
 
 
 def _bridge(lines: list[str], name: str) -> None:
-    lines.append(f"link add name {name} type bridge stp_state 0 forward_delay 0")
+    kind = "bridge stp_state 0 forward_delay 0"
+    lines.append(f"link add name {name} type {kind}")
     lines.append(f"link set {name} up")
 
 
@@ -228,7 +229,7 @@ def inside(namespace: str | None, work: Callable[[], T]) -> T:
         try:
             _enter(namespace)
             outcome.append(work())
-        except BaseException as exc:  # handed to the caller below
+        except BaseException as exc:  # noqa: BLE001 - handed on below
             failure.append(exc)
 
     thread = threading.Thread(target=body, daemon=True)

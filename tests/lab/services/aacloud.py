@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aacloud itself: agents, engines, API, and what the operator's shell needs."""
+"""aacloud itself: agents, engines, API, and the operator's files."""
 
 from __future__ import annotations
 
@@ -121,11 +121,11 @@ def _api(state: State, node: Node) -> Sections:
 def _fencing(state: State) -> str:
     lines = ["hosts:"]
     for node in state.plan.hosts:
+        address = state.plan.bmc_address(node.name)
         lines += [
             f"  {node.name}:",
             "    driver: redfish",
-            f"    address: http://{state.plan.bmc_address(node.name)}"
-            f":{PORTS['bmc']}",
+            f"    address: http://{address}:{PORTS['bmc']}",
             f"    username: {BMC_USER}",
             f"    password: {json.dumps(state.secret)}",
         ]

@@ -31,6 +31,16 @@ VCPUS = 200
 MEMORY_MB = 65536
 DISK_GB = 4000
 
+_UNLIMITED = (
+    "instances",
+    "cores",
+    "ram",
+    "metadata_items",
+    "server_groups",
+    "server_group_members",
+    "key_pairs",
+)
+
 Sections = dict[str, dict[str, object]]
 
 #: name, module of the WSGI application, threads
@@ -253,7 +263,7 @@ def nova_sections(state: State) -> Sections:
             "discover_hosts_in_cells_interval": 2,
             "max_placement_results": 1000,
         },
-        "quota": dict.fromkeys(("instances", "cores", "ram", "metadata_items", "server_groups", "server_group_members", "key_pairs"), -1),
+        "quota": dict.fromkeys(_UNLIMITED, -1),
         "vnc": {"enabled": False},
         "spice": {"enabled": False},
     }  # fmt: skip

@@ -70,9 +70,8 @@ def test_two_programs_do_not_change_a_lab_at_once(state: State) -> None:
     other.start()
     try:
         assert held.wait(30)
-        with pytest.raises(LabBusy, match="another 'tests.lab'"):
-            with state.lock():
-                pass
+        with pytest.raises(LabBusy, match="another "), state.lock():
+            pass
         other.kill()  # a killed program must not leave its lock behind
         other.join(30)
         with state.lock():

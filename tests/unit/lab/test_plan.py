@@ -151,11 +151,11 @@ def test_a_size_that_cannot_be_planned_is_refused(count: int) -> None:
 
 def test_unknown_names_are_answered_with_the_known_ones() -> None:
     plan = LabPlan()
-    with pytest.raises(PlanError, match="no host named 'dc9'.*dc1-r1-h1"):
+    with pytest.raises(PlanError, match=r"no host named 'dc9'.*dc1-r1-h1"):
         plan.host("dc9")
-    with pytest.raises(PlanError, match="no host named 'dc1-ctl'"):
+    with pytest.raises(PlanError, match=r"no host named 'dc1-ctl'"):
         plan.host("dc1-ctl")
-    with pytest.raises(PlanError, match="no node named 'x'.*witness"):
+    with pytest.raises(PlanError, match=r"no node named 'x'.*witness"):
         plan.node("x")
     with pytest.raises(PlanError, match="no link named 'x:y'"):
         plan.link("x:y")

@@ -9,6 +9,7 @@ can be told from the identity written into it when it was made.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
@@ -152,23 +153,17 @@ class LabDriver(fake.FakeDriverWithoutFakeNodes):
     def _make_disk(self, instance: Any) -> None:
         disk = self._folder(instance) / "disk"
         disk.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            stream = open(disk, "x")
-        except FileExistsError:
-            return
-        with stream:
-            made = datetime.datetime.now(datetime.timezone.utc)
-            json.dump(
-                {
-                    "server": instance.uuid,
-                    "identity": secrets.token_hex(8),
-                    "image": instance.image_ref,
-                    "made_on": NODE,
-                    "made_at": made.isoformat(),
-                },
-                stream,
-            )
-            stream.write("\n")
+        made = datetime.datetime.now(datetime.timezone.utc)
+        identity = {
+            "server": instance.uuid,
+            "identity": secrets.token_hex(8),
+            "image": instance.image_ref,
+            "made_on": NODE,
+            "made_at": made.isoformat(),
+        }
+        # A disk that is there already is kept, whoever made it.
+        with contextlib.suppress(FileExistsError), open(disk, "x") as stream:
+            stream.write(json.dumps(identity) + "\n")
 
     def _remove_disk(self, instance: Any) -> None:
         shutil.rmtree(self._folder(instance), ignore_errors=True)
