@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from collections.abc import Mapping
+import dataclasses
 import datetime
 import typing
 
@@ -20,6 +21,14 @@ from aacloud.core import verdicts
 
 EVACUATE_MICROVERSION = "2.94"
 """Up to this one an evacuated server is started; from 2.95 on it is not."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Trace:
+    """A request in a server's own action log. The time is Nova's."""
+
+    request_id: str
+    started_at_utc: datetime.datetime
 
 
 class ServerReader(typing.Protocol):
@@ -36,9 +45,13 @@ class ServerReader(typing.Protocol):
         """
 
     def migrations(
-        self, source: str, since: datetime.datetime
+        self,
+        source: str,
+        since: datetime.datetime,
+        *,
+        evacuations_only: bool = False,
     ) -> tuple[migrations.MigrationView, ...]:
-        """Return the evacuations from this host created since then.
+        """Return the migrations away from this host created since then.
 
         ``since`` is compared with Nova's clock: leave a margin. An empty
         answer may also come from a cell that is down; before anything is
@@ -47,8 +60,8 @@ class ServerReader(typing.Protocol):
 
     def evacuation_traces(
         self, uuid: str, since: datetime.datetime
-    ) -> tuple[str, ...]:
-        """Return the ids of requests to evacuate this server since then.
+    ) -> tuple[Trace, ...]:
+        """Return the requests to evacuate this server since then.
 
         From the server's own action log, in its own cell: raises
         CloudUnknown when that cell does not answer. So an empty answer means
