@@ -130,8 +130,11 @@ def _bring_up(state: State, progress: Progress) -> None:
     Runner(state, services(state), progress).run()
     cloud = Cloud(state)
     seed.create(cloud)
+    progress.say("flavors and image")
     _computes(state, cloud)
+    progress.say("every compute can be scheduled to")
     aacloud.apply_topology(state)
+    progress.say("topology applied")
     progress.say("the cloud is up")
 
 
@@ -160,7 +163,12 @@ def _computes(state: State, cloud: Cloud) -> None:
     missing = wanted
     while missing:
         try:
-            found = cloud.get("nova-api", "/os-hypervisors/detail")
+            # From 2.88 on this asks each compute for its uptime.
+            found = cloud.get(
+                "nova-api",
+                "/os-hypervisors/detail",
+                headers={"OpenStack-API-Version": "compute 2.53"},
+            )
             missing = wanted - {
                 one["service"]["host"]
                 for one in found["hypervisors"]

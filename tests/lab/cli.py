@@ -12,11 +12,13 @@ import subprocess
 import sys
 
 from tests.lab import bringup
+from tests.lab import demo
 from tests.lab import faults
 from tests.lab import network
 from tests.lab import process
 from tests.lab import rest
 from tests.lab import runner
+from tests.lab import servers
 from tests.lab.control import Lab
 from tests.lab.control import Status
 from tests.lab.plan import Kind
@@ -39,6 +41,7 @@ FAILED = (
     process.StartError,
     rest.RestError,
     subprocess.TimeoutExpired,
+    servers.BootFailed,
 )
 
 
@@ -91,6 +94,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     one.set_defaults(run=_down)
 
+    one = commands.add_parser(
+        "demo",
+        help="bring the lab up, let a host die, and see aacloud recover it",
+    )
+    one.set_defaults(run=_demo)
+
     one = commands.add_parser("status", help="show what runs where")
     one.add_argument(
         "-f", "--format", choices=("table", "json"), default="table"
@@ -131,6 +140,13 @@ def _up(arguments: argparse.Namespace) -> int:
         "  python3 -m tests.lab fault list"
     )
     return 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    progress = Progress()
+    lab = Lab.up(arguments.dir, None, progress)
+    progress.say("the lab is up")
+    return demo.run(lab, progress)
 
 
 def _down(arguments: argparse.Namespace) -> int:

@@ -291,11 +291,17 @@ def _compute(state: State, node: Node) -> None:
 
 
 class Heartbeats:
-    """When each of Nova's daemons last reported, from Nova's database."""
+    """When each of Nova's daemons last reported, from Nova's database.
+
+    A daemon writes its record before it listens and reports after that: the
+    record of a compute that does not listen yet would be a trap, for a call
+    to it is lost and takes a minute to fail.
+    """
 
     QUERY = (
         "SELECT host, topic, TIMESTAMPDIFF(SECOND, "
-        "COALESCE(updated_at, created_at), UTC_TIMESTAMP()) "
+        "IF(topic = 'compute', last_seen_up, "
+        "COALESCE(updated_at, created_at)), UTC_TIMESTAMP()) "
         "FROM nova.services WHERE deleted = 0;"
     )
 
@@ -324,6 +330,7 @@ class Heartbeats:
         return {
             (host, topic): float(age)
             for host, topic, age in (row.split("\t") for row in rows)
+            if age != "NULL"
         }
 
 
