@@ -113,3 +113,12 @@ def of(answer: requests.Response) -> APIError:
         str(words["message"]),
         str(words["request_id"]),
     )
+
+
+def root_cause(problem: BaseException) -> BaseException:
+    """Return the innermost of nested errors."""
+    while True:
+        inner = problem.__cause__ or problem.__context__
+        if inner is None:
+            return problem
+        problem = inner

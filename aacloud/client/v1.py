@@ -9,7 +9,10 @@ when it refuses.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import copy
+import logging
+import threading
 from typing import Any
 import urllib.parse
 
@@ -30,10 +33,16 @@ TIMEOUT_S = 30
 #: How often a request that only reads is tried again.
 RETRIES = 3
 
-#: What a load balancer or the API says while it restarts.
-_TRY_AGAIN = [502, 503, 504]
+#: The break before the first of them, in seconds; each next one doubles.
+FIRST_PAUSE_S = 0.5
+
+LOG = logging.getLogger(__name__)
 
 JSON = dict[str, Any]
+
+
+def _wait(seconds: float) -> None:
+    threading.Event().wait(seconds)
 
 
 class Client:
@@ -47,6 +56,7 @@ class Client:
     :param auth: another auth plugin than that of the session
     :param retries: how often a request that only reads is tried again when
         the API does not answer or answers 503; others never are
+    :param wait: waits so many seconds
     """
 
     def __init__(
@@ -58,6 +68,7 @@ class Client:
         endpoint_override: str | None = None,
         auth: Any = None,
         retries: int = RETRIES,
+        wait: Callable[[float], None] = _wait,
     ) -> None:
         self._adapter = adapter.Adapter(
             session=session,
@@ -67,9 +78,11 @@ class Client:
             region_name=region_name,
             endpoint_override=endpoint_override,
             default_microversion=MICROVERSION,
+            connect_retries=0,
             client_name="aacloud",
         )
         self._retries = retries
+        self._wait = wait
         self._base: str | None = None
 
     def impatient(self) -> Client:
@@ -219,23 +232,43 @@ class Client:
     def _request(
         self, method: str, path: str, **arguments: Any
     ) -> requests.Response:
-        retries = self._retries if method == "GET" else 0
+        """Send a request, one that only reads again and again.
+
+        :raises errors.ClientError: see the module
+        """
+        left = self._retries if method == "GET" else 0
+        pause = FIRST_PAUSE_S
+        while True:
+            try:
+                return self._send(method, path, **arguments)
+            except (errors.NoAnswer, errors.Unavailable) as problem:
+                if not left:
+                    raise
+                LOG.warning("%s; asking again in %.1f s", problem, pause)
+            self._wait(pause)
+            left -= 1
+            pause *= 2
+
+    def _send(
+        self, method: str, path: str, **arguments: Any
+    ) -> requests.Response:
+        root = self._root()
         try:
             answer = self._adapter.request(
-                self._root() + path,
+                root + path,
                 method,
                 raise_exc=False,
                 timeout=TIMEOUT_S,
-                connect_retries=retries,
-                status_code_retries=retries,
-                retriable_status_codes=_TRY_AGAIN,
                 headers={"Accept": "application/json"},
                 **arguments,
             )
         except ksa_exceptions.ConnectionError as problem:
-            raise errors.NoAnswer(
-                f"no answer from the aacloud API: {problem}"
-            ) from problem
+            cause = errors.root_cause(problem)
+            text = f"no answer from the aacloud API at {root}: {cause}"
+            arrived = not isinstance(cause, ConnectionRefusedError)
+            if method != "GET" and arrived:
+                text += "; it is not known whether the request arrived"
+            raise errors.NoAnswer(text) from problem
         if answer.status_code >= requests.codes.bad_request:
             raise errors.of(answer)
         return answer

@@ -3,12 +3,33 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 from typing import TYPE_CHECKING
 
 from osc_lib.command import command
 
 from aacloud.client import v1
+
+
+def _keeping_lines(base: Any) -> Any:
+    """Return a help formatter that wraps paragraphs but no examples.
+
+    :param base: the formatter to build on
+    """
+
+    class Help(base):
+        def _fill_text(self, text: str, width: int, indent: str) -> str:
+            # "::" announces an example in the documentation that is made
+            # of the same texts.
+            return "\n\n".join(
+                paragraph
+                if paragraph.startswith(" ")
+                else super(Help, self)._fill_text(paragraph, width, indent)
+                for paragraph in text.replace("::\n", ":\n").split("\n\n")
+            )
+
+    return Help
 
 
 class Speaks:
@@ -29,6 +50,13 @@ class Speaks:
     def get_epilog(self) -> str:
         """Return the end of the help."""
         return self.examples
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser, whose help keeps the lines of examples."""
+        parent: Any = super()
+        parser: argparse.ArgumentParser = parent.get_parser(prog_name)
+        parser.formatter_class = _keeping_lines(parser.formatter_class)
+        return parser
 
 
 class Command(Speaks, command.Command):

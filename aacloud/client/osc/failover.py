@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
-from osc_lib.cli import format_columns
-
 from aacloud.client import errors
 from aacloud.client.osc import base
 from aacloud.client.osc import domains
@@ -112,12 +110,12 @@ class _SetMode(base.ShowOne):
             "reason": setting["reason"],
             "set_by": setting["set_by"],
             "set_at": setting["set_at"],
-            "follows": format_columns.ListColumn(
+            "follows": texts.LinesColumn(
                 following(answer["effective"])
             ),
         }
         if self.mode == "armed":
-            shown["not_armed"] = format_columns.ListColumn(
+            shown["not_armed"] = texts.LinesColumn(
                 others(client.modes(), "armed")
             )
         return tuple(shown), tuple(shown.values())
@@ -132,7 +130,7 @@ class ArmFailover(_SetMode):
 
     mode = "armed"
     examples = (
-        "Examples:\n\n"
+        "Examples::\n\n"
         "  openstack ha failover arm --reason 'rollout is over'\n"
         "  openstack ha failover arm --rack dc1-r2\n"
     )
@@ -147,7 +145,7 @@ class DisarmFailover(_SetMode):
 
     mode = "disarmed"
     examples = (
-        "Examples:\n\n"
+        "Examples::\n\n"
         "  openstack ha failover disarm --reason 'network works tonight'\n"
         "  openstack ha failover disarm --dc dc2 --reason 'generator test'\n"
     )
@@ -158,7 +156,7 @@ class ShadowFailover(_SetMode):
 
     mode = "shadow"
     examples = (
-        "Example:\n\n"
+        "Example::\n\n"
         "  openstack ha failover shadow --host dc1-r1-h1 --reason 'on trial'\n"
     )
 
@@ -170,7 +168,7 @@ class InheritFailover(base.ShowOne):
     """
 
     examples = (
-        "Example:\n\n"
+        "Example::\n\n"
         "  openstack ha failover inherit --host dc1-r1-h1\n"
     )
 
@@ -189,7 +187,7 @@ class InheritFailover(base.ShowOne):
         shown: dict[str, Any] = {
             "domain": domains.described(level, name),
             "mode": "inherited",
-            "follows": format_columns.ListColumn(
+            "follows": texts.LinesColumn(
                 following(_inside(modes["effective"], level, name))
             ),
         }
@@ -200,7 +198,7 @@ class ShowFailover(base.Lister):
     """Show the modes: what is set, and what follows for each host."""
 
     examples = (
-        "Examples:\n\n"
+        "Examples::\n\n"
         "  openstack ha failover show\n"
         "  openstack ha failover show --dc dc1 -f json\n"
     )

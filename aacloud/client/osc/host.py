@@ -24,7 +24,7 @@ class ListHost(base.Lister):
     """
 
     examples = (
-        "Examples:\n\n"
+        "Examples::\n\n"
         "  openstack ha host list --dc dc1\n"
         "  openstack ha host list --state dead -f json\n"
     )
@@ -70,7 +70,7 @@ class ListHost(base.Lister):
                 host["rack"],
                 host["state"],
                 *(host["networks"].get(name, "-") for name in NETWORKS),
-                _nova(host["nova"]),
+                nova_words(host["nova"]),
                 host["mode"],
                 texts.date(host["agent_seen_at"]),
                 host["incident_id"] or "-",
@@ -79,7 +79,7 @@ class ListHost(base.Lister):
         ]
 
 
-def _nova(said: dict[str, Any]) -> str:
+def nova_words(said: dict[str, Any]) -> str:
     """Return what Nova says of a compute service in a few words."""
     words = [str(said.get("state", "-"))]
     words += [key for key in ("forced_down", "disabled") if said.get(key)]
@@ -90,7 +90,7 @@ class ShowHost(base.ShowOne):
     """Show one host: its state, and the reasons for it."""
 
     examples = (
-        "Example:\n\n"
+        "Example::\n\n"
         "  openstack ha host show dc1-r1-h1\n"
     )
 
@@ -106,7 +106,7 @@ class ShowHost(base.ShowOne):
     ) -> tuple[Sequence[str], Iterable[Any]]:
         host = self.client.host(parsed_args.host)
         for key in ("reasons", "mode_reasons"):
-            host[key] = format_columns.ListColumn(host[key])
+            host[key] = texts.LinesColumn(host[key])
         for key in ("addresses", "networks", "nova"):
             host[key] = format_columns.DictColumn(host[key])
         return tuple(host), tuple(host.values())

@@ -38,7 +38,7 @@ class ListIncident(base.Lister):
     """List incidents, the newest first."""
 
     examples = (
-        "Examples:\n\n"
+        "Examples::\n\n"
         "  openstack ha incident list --open\n"
         "  openstack ha incident list --host dc1-r1-h1 -f json\n"
     )
@@ -127,7 +127,7 @@ class ShowIncident(base.ShowOne):
     """
 
     examples = (
-        "Example:\n\n"
+        "Example::\n\n"
         "  openstack ha incident show 3f0c9a52-6d5f-4c3e-9f43-0f0f6b1f3b7a\n"
     )
 
@@ -282,7 +282,7 @@ class ConfirmFenced(_Command):
     """
 
     examples = (
-        "Example:\n\n"
+        "Example::\n\n"
         "  openstack ha incident confirm-fenced "
         "3f0c9a52-6d5f-4c3e-9f43-0f0f6b1f3b7a \\\n"
         "    --reason 'both power cords pulled, rack 4, J. Doe'\n"
@@ -320,7 +320,7 @@ class CancelIncident(_Command):
     """
 
     examples = (
-        "Example:\n\n"
+        "Example::\n\n"
         "  openstack ha failover disarm --host dc1-r1-h1\n"
         "  openstack ha incident cancel "
         "3f0c9a52-6d5f-4c3e-9f43-0f0f6b1f3b7a \\\n"

@@ -45,7 +45,7 @@ class Live(views.View):
             file=stream, highlight=False
         )
         self._live = rich.live.Live(
-            console=self._console, refresh_per_second=4, transient=True
+            console=self._console, auto_refresh=False, transient=True
         )
         self._silence: str | None = None
         self._started = False
@@ -60,7 +60,7 @@ class Live(views.View):
 
     def _note(self, text: str, style: str) -> None:
         self._start()
-        self._live.update(rich.text.Text(text, style=style))
+        self._live.update(rich.text.Text(text, style=style), refresh=True)
 
     def nothing(self, host: str | None) -> None:
         where = f" of host {host}" if host else ""
@@ -75,7 +75,7 @@ class Live(views.View):
         if self.last is None:
             self._note(self._silence, "yellow")
         else:
-            self._live.update(self._drawn(self.last))
+            self._live.update(self._drawn(self.last), refresh=True)
 
     def show(self, picture: following.Picture) -> None:
         self._start()
@@ -97,7 +97,7 @@ class Live(views.View):
                     style="dim" if event["server_id"] else "",
                 )
             )
-        self._live.update(self._drawn(picture))
+        self._live.update(self._drawn(picture), refresh=True)
 
     def end(self, outcome: views.Outcome) -> None:
         self._live.stop()

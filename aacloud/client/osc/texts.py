@@ -10,6 +10,8 @@ import datetime
 import statistics
 from typing import Any
 
+from cliff import columns
+
 JSON = dict[str, Any]
 
 
@@ -96,7 +98,17 @@ def event_line(event: JSON, opened_at: str) -> str:
     :param opened_at: when the incident was opened, where its clock starts
     """
     after = seconds_between(opened_at, event["at"])
+    # Of a new state its name says more than that it is one.
+    kind = event["kind"]
+    if kind == "state":
+        kind = event["detail"].get("to", kind)
     return (
-        f"{clock(event['at'])}  {after:+8.1f} s  {event['kind']:<12}  "
-        f"{event['text']}"
+        f"{clock(event['at'])}  {after:+8.1f} s  {kind:<12}  {event['text']}"
     )
+
+
+class LinesColumn(columns.FormattableColumn[list[str]]):
+    """A list of texts: a line each for people, a list for programs."""
+
+    def human_readable(self) -> str:
+        return "\n".join(self._value) or "-"

@@ -16,8 +16,8 @@ from aacloud.client.osc import texts
 JSON = dict[str, Any]
 
 #: (a branch with more below it, the last branch, a line, nothing)
-_DRAWN = ("├─ ", "└─ ", "│  ", "   ")
-_PLAIN = ("|- ", "`- ", "|  ", "   ")
+DRAWN = ("├─ ", "└─ ", "│  ", "   ")
+PLAIN = ("|- ", "`- ", "|  ", "   ")
 
 
 class ShowTopology(base.Lister):
@@ -28,7 +28,7 @@ class ShowTopology(base.Lister):
     """
 
     examples = (
-        "Examples:\n\n"
+        "Examples::\n\n"
         "  openstack ha topology show\n"
         "  openstack ha topology show -f json\n"
         "  openstack ha topology show --flat --sort-column State\n"
@@ -82,16 +82,16 @@ def _strokes(stream: TextIO) -> Sequence[str]:
     """Return the strokes that the stream can show."""
     encoding: str | None = getattr(stream, "encoding", None)
     try:
-        "".join(_DRAWN).encode(encoding or "utf-8")
+        "".join(DRAWN).encode(encoding or "utf-8")
     except (UnicodeEncodeError, LookupError):
-        return _PLAIN
-    return _DRAWN
+        return PLAIN
+    return DRAWN
 
 
 def tree(dcs: Sequence[JSON], strokes: Sequence[str]) -> Iterator[str]:
     """Draw the topology, a line for each domain.
 
-    :param strokes: see ``_DRAWN``
+    :param strokes: see ``DRAWN``
     """
     hosts = [
         host for dc in dcs for rack in dc["racks"] for host in rack["hosts"]

@@ -34,14 +34,18 @@ class WatchIncident(base.Command):
     Without an id the newest open incident is followed, and when there is
     none, the next one that opens. A restart of the API is waited out.
 
-    Exit status: 0 the goal of --until is reached; 1 an error; 3 it is
-    reached, but servers are left for the operator; 4 the time of --timeout
-    is over; 5 nothing is recovered (shadow mode, or cancelled); 130
-    interrupted.
+    Exit status::
+
+      0    the goal of --until is reached
+      1    an error
+      3    it is reached, but servers are left for the operator
+      4    the time of --timeout is over
+      5    nothing is recovered: shadow mode, or cancelled
+      130  interrupted
     """
 
     examples = (
-        "Examples:\n\n"
+        "Examples::\n\n"
         "  openstack ha incident watch\n"
         "  openstack ha incident watch --host dc1-r1-h1 --timeout 300\n"
         "  openstack ha incident watch "
