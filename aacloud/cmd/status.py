@@ -39,6 +39,16 @@ class Checks(upgradecheck.UpgradeCommands):
             return upgradecheck.Result(FAILURE, str(exc))
         return upgradecheck.Result(SUCCESS)
 
+    def _keystone(self) -> upgradecheck.Result:
+        section = self._conf.aacloud_keystone
+        if section.auth_type or section.auth_section:
+            return upgradecheck.Result(SUCCESS)
+        return upgradecheck.Result(
+            FAILURE,
+            "[aacloud_keystone] auth_type is not set: the engines cannot log "
+            "in to the cloud",
+        )
+
     def _keys(self) -> upgradecheck.Result:
         from aacloud.rpc import signing
 
@@ -81,6 +91,7 @@ class Checks(upgradecheck.UpgradeCommands):
     _upgrade_checks = (
         ("Options", _options),
         ("Database tables", _database),
+        ("Login to the cloud", _keystone),
         ("Probe keys", _keys),
         ("Fencing inventory", _fencing),
         ("Leader election", _coordination),

@@ -68,9 +68,19 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def _cloud(conf: cfg.ConfigOpts) -> "ports.Cloud":
+    from keystoneauth1 import exceptions
+
     from aacloud.clouds import nova
 
-    return nova.NovaCloud.from_conf(conf)
+    section = conf.aacloud_keystone
+    if not section.auth_type and not section.auth_section:
+        raise errors.CommandFailed(
+            ["[aacloud_keystone] auth_type is not set: how to log in?"]
+        )
+    try:
+        return nova.NovaCloud.from_conf(conf)
+    except exceptions.ClientException as exc:
+        raise errors.CommandFailed([f"[aacloud_keystone]: {exc}"]) from exc
 
 
 def _apply(args: argparse.Namespace, conf: cfg.ConfigOpts) -> int:

@@ -304,6 +304,28 @@ def test_a_cloud_that_does_not_answer(
     assert "Keystone at x did not answer" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "auth_type is not set"),
+        ("auth_type = magic", "magic"),
+    ],
+)
+def test_no_way_to_log_in(
+    run: Manage,
+    tmp_path: pathlib.Path,
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    says: str,
+) -> None:
+    with (tmp_path / "aacloud.conf").open("a") as config:
+        config.write(f"[aacloud_keystone]\n{text}\n")
+    assert run("topology", "check") == 1
+    said = capsys.readouterr().err
+    assert "[aacloud_keystone]" in said
+    assert says in said
+
+
 def test_db_sync_and_version(
     run: Manage, capsys: pytest.CaptureFixture[str]
 ) -> None:

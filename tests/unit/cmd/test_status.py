@@ -27,6 +27,8 @@ key_file = {keys}
 inventory_file = {tmp_path}/fencing.yaml
 [database]
 connection = sqlite:///{tmp_path}/db
+[aacloud_keystone]
+auth_type = password
 """
     )
     assert manage.main(["--config-file", str(path), "db", "sync"]) == 0
@@ -105,10 +107,18 @@ def test_the_inventory(
 def test_options_that_contradict_each_other(
     config: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    add(config, "[aacloud_keystone]\ntimeout = 40\n")
+    add(config, "timeout = 40\n")
     code, problems = checked(config, capsys)
     assert code == 2
     assert "request_grace" in problems["Options"]
+
+
+def test_no_login(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = pathlib.Path(config)
+    path.write_text(path.read_text().replace("auth_type = password", ""))
+    code, problems = checked(config, capsys)
+    assert code == 2
+    assert "auth_type is not set" in problems["Login to the cloud"]
 
 
 def test_a_directory_for_the_election(
