@@ -98,17 +98,15 @@ class _Planner:
         self.policy = policy
         here = topology.hosts.get(host)
         self.dc = None if here is None else here.dc
-        usable = {
-            d.host: Slot.of(d) for d in destinations
+        usable = [
+            Slot.of(d) for d in sorted(destinations, key=lambda d: d.host)
             if d.up and d.enabled and d.host != host
-            and d.host in topology.hosts}
-        near = [s for s in usable.values()
-                if self.dc is None or s.view.dc == self.dc]
-        far = [s for s in usable.values()
-               if self.dc is not None and s.view.dc != self.dc]
-        self.slots = usable
+            and d.host in topology.hosts]
+        near = [s for s in usable if self.dc in (None, s.view.dc)]
+        far = [s for s in usable if self.dc not in (None, s.view.dc)]
         # In the order of preference; spares come from all of them.
         self.tiers = [near, far] if policy.other_dc else [near]
+        self.slots = {s.view.host: s for tier in self.tiers for s in tier}
         # Of the size at hand, for each zone: sizes come one after the other.
         self.size: Size | None = None
         self.rankings: dict[str | None, list[Ranking]] = {}
@@ -119,7 +117,7 @@ class _Planner:
         self, server: ServerView, size: Size, wave: int,
         notes: tuple[str, ...],
     ) -> PlannedMove | HeldServer:
-        if not any(self.tiers):
+        if not self.slots:
             return HeldServer(server, "no-destination", (
                 f"no other compute host is up, enabled and in the "
                 f"topology; {_LATER}"))
@@ -235,8 +233,7 @@ class _Planner:
         self, server: ServerView, size: Size, barred: Mapping[str, str],
     ) -> HeldServer:
         zone = server.availability_zone
-        tiers = [s for tier in self.tiers for s in tier]
-        zoned = [s for s in tiers if _in_zone(s, zone)]
+        zoned = [s for s in self.slots.values() if _in_zone(s, zone)]
         if not zoned:
             return HeldServer(server, "zone", (
                 f"it is pinned to availability zone {zone}, and no other "
