@@ -141,8 +141,10 @@ def _follow(
                 view.silent(picture)
             else:
                 view.show(picture)
-    # Both end only when the outcome is known.
-    outcome = follower.outcome or following.Outcome.TIMED_OUT
+    # Both loops end only when the outcome is known.
+    outcome = follower.outcome
+    if outcome is None:
+        outcome = following.Outcome.TIMED_OUT
     view.end(outcome)
     return outcome
 
