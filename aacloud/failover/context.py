@@ -10,6 +10,8 @@ import threading
 
 from oslo_config import cfg
 
+from aacloud.clouds import mover
+from aacloud.clouds import pace as paces
 from aacloud.clouds import ports
 from aacloud.core import verdicts
 from aacloud.db import journal as journals
@@ -59,6 +61,8 @@ class Context:
         outward call
     :ivar guests: the uuids of the guests that run on a host, as its agent
         sees them; None when it cannot be asked
+    :ivar pace: how many moves are in flight in the whole cloud
+    :ivar movers: the mover of each incident that moves servers now
     """
 
     conf: cfg.ConfigOpts
@@ -71,8 +75,15 @@ class Context:
     watcher: worlds.CloudWatcher
     may_act: Callable[[], bool]
     guests: Callable[[str], tuple[str, ...] | None]
+    pace: paces.Pace
+    movers: dict[str, mover.Mover] = dataclasses.field(default_factory=dict)
     log: logging.Logger = logging.getLogger("aacloud.failover")
 
-    def acting_for(self, may_act: Callable[[], bool]) -> Context:
-        """The same, with a narrower answer to whether it may act."""
-        return dataclasses.replace(self, may_act=may_act)
+    def of_incident(
+        self, incident_id: str, may_act: Callable[[], bool]
+    ) -> Context:
+        """The same for one incident: Nova's logs then carry its id, and a
+        narrower answer tells whether it may act."""
+        return dataclasses.replace(
+            self, cloud=self.cloud.bound(f"req-{incident_id}"),
+            may_act=may_act, movers={})

@@ -19,9 +19,11 @@ from oslo_config import cfg
 
 from aacloud import conf as aacloud_conf
 from aacloud.clouds import nova
+from aacloud.clouds import pace as paces
 from aacloud.core import brakes
 from aacloud.core import hosts as host_records
 from aacloud.core import incidents
+from aacloud.core import topology
 from aacloud.core import verdicts
 from aacloud.db import api as db_api
 from aacloud.db import engine as db_engine
@@ -108,7 +110,8 @@ class FailoverDaemon:
             conf=conf, journal=self._journal, cloud=self._cloud,
             fencer=self._fencer, world=self._world, board=self._board,
             notifier=self._notifier, watcher=self._watcher,
-            may_act=self._lease.valid, guests=self._world.guests)
+            may_act=self._lease.valid, guests=self._world.guests,
+            pace=paces.Pace(policies.concurrency_of(conf)))
         self._reports: rpc_observations.ObservationServer | None = None
         self._peers: messaging.BackgroundServer | None = None
 
@@ -294,7 +297,7 @@ class FailoverDaemon:
         self,
         host: str,
         verdict: verdicts.HostVerdict,
-        modes: Mapping[tuple[object, str], brakes.Mode],
+        modes: Mapping[tuple[topology.Level, str], brakes.Mode],
     ) -> incidents.Incident | None:
         mode = brakes.effective_mode(modes, self._world.topology(), host)
         if mode.mode is brakes.Mode.DISARMED:
@@ -334,10 +337,11 @@ class FailoverDaemon:
         latest = self._incidents.list(host=host, limit=1)
         if not latest or latest[0].closed_at is None:
             return False
-        last = latest[0]
+        closed_at = latest[0].closed_at
         life = self._world.last_life(host)
-        return step.command(last, incidents.Command.CANCEL) is not None and (
-            life is None or life < last.closed_at)
+        return step.command(
+            latest[0], incidents.Command.CANCEL
+        ) is not None and (life is None or life < closed_at)
 
     def _reap(self) -> None:
         for incident_id, each in list(self._workers.items()):

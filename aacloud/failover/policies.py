@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from aacloud.core import adoption
 from aacloud.core import brakes
+from aacloud.core import concurrency
 from aacloud.core import recovery
 from aacloud.core import returning
 from aacloud.core import verdicts
@@ -59,3 +60,12 @@ def return_policy(conf: cfg.ConfigOpts) -> returning.ReturnPolicy:
     options = conf.aacloud_failover
     return returning.ReturnPolicy(
         agent_fresh_s=options.report_ttl, clean_s=options.return_clean)
+
+
+def concurrency_of(conf: cfg.ConfigOpts) -> concurrency.Concurrency:
+    """With how many moves at a time a leader begins, and its limits."""
+    options = conf.aacloud_failover
+    return concurrency.Concurrency(
+        limit=min(8, options.concurrency_max),
+        ceiling=options.concurrency_max,
+        per_destination=options.concurrency_per_destination)

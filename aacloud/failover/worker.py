@@ -87,7 +87,14 @@ class IncidentWorker:
         return not self._stop.is_set() and self._context.may_act()
 
     def _run(self) -> None:
-        context = self._context.acting_for(self.may_act)
+        context = self._context.of_incident(self.incident_id, self.may_act)
+        try:
+            self._carry(context)
+        finally:
+            for mover in context.movers.values():
+                mover.close()
+
+    def _carry(self, context: contexts.Context) -> None:
         pause, failures = 0.0, 0
         while not self._stop.wait(pause):
             if not self.may_act():

@@ -28,6 +28,7 @@ LOG = logging.getLogger(__name__)
 
 
 def utcnow() -> datetime.datetime:
+    """The wall clock of this engine, aware."""
     return datetime.datetime.now(datetime.timezone.utc)
 
 

@@ -80,7 +80,7 @@ def _facts(
     verdict = None if judgement is None else judgement.hosts.get(host)
     service = context.cloud.services().get(host)
     evacuations = context.cloud.migrations(
-        host, incident.opened_at - CLOCK_MARGIN)
+        host, incident.opened_at - CLOCK_MARGIN, evacuations_only=True)
     still_open = tuple(
         each for each in evacuations
         if each.status not in migrations.FAILED

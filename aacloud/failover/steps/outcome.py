@@ -36,7 +36,7 @@ def advance(
         columns["summary"] = {
             **incident.summary,
             **timeline.summarize(
-                incident, records, context.journal.events(incident.id)),
+                records, context.journal.events(incident.id)).as_dict(),
         }
         _measure(records)
     step.advance(context, incident, todo.to, text, **columns)

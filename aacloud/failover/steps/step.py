@@ -12,7 +12,6 @@ from aacloud.core import steps
 from aacloud.failover import context as contexts
 from aacloud.failover import world
 
-
 _NUMBERS = re.compile(r"\d+(\.\d+)?")
 
 

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The servers' way to other hosts: the mover's rounds, journalled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Sequence
+
+from aacloud.clouds import evacuation
+from aacloud.clouds import mover as movers
+from aacloud.clouds import moves
+from aacloud.core import incidents
+from aacloud.core import steps
+from aacloud.core import verdicts
+from aacloud.db import changes
+from aacloud.db import journal as journals
+from aacloud.failover import context as contexts
+from aacloud.failover import policies
+from aacloud.failover.steps import planning
+from aacloud.failover.steps import step
+
+_S = incidents.IncidentState
+
+#: In these states an incident's host has a fence proof that holds.
+FENCED = frozenset({
+    _S.FENCED, _S.FORCED_DOWN, _S.EVACUATING, _S.VERIFYING, _S.DONE,
+    _S.PARTIAL, _S.RETURN_WAIT})
+
+
+class JournalLedger:
+    """Writes a mover's steps into the journal."""
+
+    def __init__(self, journal: journals.Journal) -> None:
+        self._journal = journal
+
+    def write(
+        self, transitions: Sequence[moves.Transition]
+    ) -> Sequence[incidents.ServerRecord]:
+        """Write all or none; see :class:`moves.Ledger`."""
+        return self._journal.update_servers([
+            changes.ServerChange(
+                one.record, one.state, one.columns, one.text, one.detail)
+            for one in transitions
+        ])
+
+
+def move(
+    context: contexts.Context,
+    incident: incidents.Incident,
+    todo: steps.NextStep,
+) -> float:
+    """Start and follow moves."""
+    return _round(context, incident, send=True)
+
+
+def follow(
+    context: contexts.Context,
+    incident: incidents.Incident,
+    todo: steps.NextStep,
+) -> float:
+    """Follow what is under way and start nothing: a person said stop, or
+    the host showed life."""
+    step.wait(context, incident, "; ".join(todo.reasons))
+    return _round(context, incident, send=False, waits=True)
+
+
+def verify(
+    context: contexts.Context,
+    incident: incidents.Incident,
+    todo: steps.NextStep,
+) -> float:
+    """Look at the servers that landed until each is verified, or not."""
+    return _round(context, incident, send=False)
+
+
+def _round(
+    context: contexts.Context,
+    incident: incidents.Incident,
+    *,
+    send: bool,
+    waits: bool = False,
+) -> float:
+    mover = _mover(context, incident)
+    came_to = mover.round(context.journal.servers(incident.id), send=send)
+    if came_to.stopped:
+        return came_to.pause_s
+    if came_to.waiting:
+        step.wait(context, incident, came_to.waiting)
+    elif incident.waiting and not waits:
+        context.journal.advance(
+            incident, incident.state, event_text="goes on", waiting=None)
+    mover.wait(came_to.pause_s)
+    return 0.0
+
+
+def _mover(
+    context: contexts.Context, incident: incidents.Incident
+) -> movers.Mover:
+    known = context.movers.get(incident.id)
+    if known is None:
+        known = movers.Mover(
+            evacuation.Evacuation(
+                context.cloud,
+                policies.adoption_policy(context.conf),
+                context.conf.aacloud_failover.evacuate_microversion),
+            JournalLedger(context.journal),
+            context.pace,
+            may_act=context.may_act,
+            usable=_usable(context),
+            replan=lambda servers: planning.replan(
+                context, incident, servers),
+            fenced=lambda: _fenced(context),
+            times=moves.MoverTimes(
+                verify=context.conf.aacloud_failover.verify_timeout),
+        )
+        context.movers[incident.id] = known
+    return known
+
+
+def _fenced(context: contexts.Context) -> Collection[str]:
+    return frozenset(
+        incident.host for incident in context.journal.open_incidents()
+        if incident.state in FENCED)
+
+
+def _usable(context: contexts.Context) -> Callable[[str], str | None]:
+    """Why a host must not be given a server now."""
+
+    def trouble(host: str) -> str | None:
+        judgement = context.board.get()
+        verdict = None if judgement is None else judgement.hosts.get(host)
+        if verdict is not None and (
+            verdict.suspect or verdict.state is verdicts.HostState.DEAD
+        ):
+            return f"it is suspect itself ({verdict.reasons[0]})"
+        service = context.world.service(host)
+        if service is None:
+            return "Nova does not know a nova-compute there"
+        if service.forced_down:
+            return "it is forced down in Nova"
+        if service.disabled:
+            return "its service is disabled in Nova"
+        if service.state != "up":
+            return "its nova-compute is down for Nova"
+        return None
+
+    return trouble
