@@ -22,6 +22,9 @@ from aacloud.core.recovery.views import EVACUABLE
 from aacloud.core.recovery.views import ServerView
 from aacloud.core.retries import FailureKind
 
+_NOT_SENT = frozenset({
+    ServerState.PENDING, ServerState.CLAIMED, ServerState.RETRY})
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AdoptionPolicy:
@@ -164,6 +167,11 @@ class _Case:
                 f"evacuation {migration.id} cannot end: its destination "
                 f"{where} died and was fenced before the server landed",
                 settled=tuple(m.id for m in self._evacuations()))
+        if self._settled_elsewhere():
+            return Landed(self.server.host, migration, (
+                f"the server is on {self.server.host} and Nova is through "
+                f"with it, though evacuation {migration.id} is "
+                f"{migration.status}"))
         since = max(
             migration.updated_at_utc or migration.created_at_utc,
             migration.created_at_utc)
@@ -181,6 +189,16 @@ class _Case:
         return Adopt(migration, (
             f"Nova works on evacuation {migration.id} to {where} "
             f"({migration.status})"))
+
+    def _settled_elsewhere(self) -> bool:
+        """Nova names the new host once the guest is there.
+
+        The record may lag behind, or for ever: with an older record left
+        over in "accepted", Nova writes the outcome into that one.
+        """
+        return (self.server.host != self.record.source
+                and self.server.host not in self.fenced
+                and self.server.task_state is None)
 
     def moved(self) -> Outcome:
         host = self.server.host
@@ -221,16 +239,17 @@ class _Case:
         if hindrance is not None:
             return hindrance
         task = self.server.task_state
-        if task is not None and task.startswith("rebuild"):
+        if (task is not None and task.startswith("rebuild")
+                and not self._left_by_a_dead_destination()):
             return self._wait(
                 f"Nova works on the server ({task}), but shows no "
                 f"evacuation of it")
-        if self.record.state in (ServerState.LANDED, ServerState.MIGRATING):
+        if self.record.state in _NOT_SENT:
+            return Send("nothing was sent and nothing is under way")
+        if self.record.state is not ServerState.REQUESTED:
             return self._wait(
                 f"the server was {self.record.state.value} and Nova now "
                 f"places it on {self.record.source} without a trace")
-        if self.record.state is not ServerState.REQUESTED:
-            return Send("nothing was sent and nothing is under way")
         if self.record.request_id is not None:
             return self._wait(
                 f"Nova took the request ({self.record.request_id}), but "
@@ -243,6 +262,14 @@ class _Case:
         return Send(
             f"no trace of the request within {self.watched_s:.0f} s: it "
             f"never reached Nova")
+
+    def _left_by_a_dead_destination(self) -> bool:
+        """The task state is that of an evacuation which cannot end."""
+        past = set(self.record.past_migrations)
+        return any(
+            m.is_evacuation and m.unfinished and m.id in past
+            and m.server == self.record.server and m.dest in self.fenced
+            for m in self.migrations)
 
     def _hindrance(self) -> Manual | None:
         task = self.server.task_state
