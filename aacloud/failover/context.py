@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import dataclasses
-import logging
 import threading
 
 from oslo_config import cfg
@@ -77,7 +76,6 @@ class Context:
     guests: Callable[[str], tuple[str, ...] | None]
     pace: paces.Pace
     movers: dict[str, mover.Mover] = dataclasses.field(default_factory=dict)
-    log: logging.Logger = logging.getLogger("aacloud.failover")
 
     def of_incident(
         self, incident_id: str, may_act: Callable[[], bool]

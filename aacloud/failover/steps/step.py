@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any
 
@@ -11,6 +12,8 @@ from aacloud.core import incidents
 from aacloud.core import steps
 from aacloud.failover import context as contexts
 from aacloud.failover import world
+
+LOG = logging.getLogger(__name__)
 
 _NUMBERS = re.compile(r"\d+(\.\d+)?")
 
@@ -29,7 +32,7 @@ def advance(
     """Journal the next state and tell the world of it."""
     written = context.journal.advance(
         incident, state, event_text=text, **columns)
-    context.log.info(
+    LOG.info(
         "Incident %s of host %s is %s: %s",
         incident.id, incident.host, state.value, text)
     context.notifier.incident(written)
@@ -49,7 +52,7 @@ def wait(
         _NUMBERS.sub("#", incident.waiting) == _NUMBERS.sub("#", why)
     ):
         return incident
-    context.log.warning(
+    LOG.warning(
         "Incident %s of host %s (%s) waits: %s",
         incident.id, incident.host, incident.state.value, why)
     written = context.journal.advance(
