@@ -1,17 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the documentation is built."""
 
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "ext"))
+
 project = "aacloud"
 copyright = "aacloud developers"
 author = "aacloud developers"
 
 extensions = [
+    "cliff.sphinxext",
     "openstackdocstheme",
     "oslo_config.sphinxconfiggen",
     "oslo_config.sphinxext",
     "oslo_policy.sphinxext",
     "oslo_policy.sphinxpolicygen",
     "reno.sphinxext",
+    "rest_reference",
     "sphinx.ext.autodoc",
 ]
 
