@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a mover is given and what it gives back.
+
+A mover knows nothing of incidents: it takes records of servers to be moved,
+and writes each step into a ledger. What kind of move it is — evacuation, or a
+live migration — is its strategy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import datetime
+import typing
+from typing import Any
+
+from aacloud.clouds import ports
+from aacloud.core import adoption
+from aacloud.core import incidents
+from aacloud.core import migrations
+from aacloud.core import recovery
+from aacloud.core import retries
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Transition:
+    """One step of one record, to be written.
+
+    :ivar record: as it was read; its version is what the write compares.
+    :ivar state: the new state; the same one when only columns change.
+    :ivar columns: fields of ServerRecord and their new values.
+    :ivar text: what happened, for the timeline.
+    :ivar detail: the same for programs, as JSON-able values.
+    """
+
+    record: incidents.ServerRecord
+    state: incidents.ServerState
+    columns: Mapping[str, Any]
+    text: str
+    detail: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class Ledger(typing.Protocol):
+    """Where each step is written, before it is taken and after."""
+
+    def write(
+        self, transitions: Sequence[Transition]
+    ) -> Sequence[incidents.ServerRecord]:
+        """Write all steps or none; return the records as they are now.
+
+        Whatever it raises ends the mover's round before any call to the
+        cloud that depends on these steps, and is passed on.
+        """
+
+
+class Strategy(typing.Protocol):
+    """One kind of move."""
+
+    kind: str
+
+    def server(self, uuid: str) -> recovery.ServerView:
+        """Read one server."""
+
+    def servers_on(self, host: str) -> Sequence[recovery.ServerView]:
+        """Read all servers of a host."""
+
+    def all_migrations(
+        self, source: str, now_utc: datetime.datetime
+    ) -> Sequence[migrations.MigrationView]:
+        """Read migrations of any kind away from a host."""
+
+    def own_migrations(
+        self, source: str, now_utc: datetime.datetime
+    ) -> Sequence[migrations.MigrationView]:
+        """Read the migrations of this kind away from a host: one request."""
+
+    def under_way(
+        self,
+        record: incidents.ServerRecord,
+        found: Sequence[migrations.MigrationView],
+    ) -> migrations.MigrationView | None:
+        """Return this attempt's migration that Nova still works on."""
+
+    def decide(
+        self,
+        record: incidents.ServerRecord,
+        server: recovery.ServerView | None,
+        found: Sequence[migrations.MigrationView] | None,
+        now_utc: datetime.datetime,
+        *,
+        watched_s: float,
+        fenced: Collection[str],
+        gone: bool,
+    ) -> adoption.Outcome:
+        """Decide what is to be done about a record."""
+
+    def lost_request(
+        self,
+        record: incidents.ServerRecord,
+        found: Sequence[migrations.MigrationView],
+        now_utc: datetime.datetime,
+    ) -> ports.Trace | None:
+        """Return a request that reached Nova and led to no migration yet."""
+
+    def send(self, record: incidents.ServerRecord) -> str:
+        """Order the move to ``record.destination``; return a request id."""
+
+    def refusal(self, error: Exception) -> retries.FailureKind | None:
+        """Say what a refusal means; None: nothing, try the same again."""
+
+    def verify(
+        self,
+        record: incidents.ServerRecord,
+        server: recovery.ServerView,
+    ) -> str | None:
+        """Say what is wrong with a server that landed; None: nothing."""
+
+
+Replacement: typing.TypeAlias = recovery.PlannedMove | recovery.HeldServer
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MoverTimes:
+    """Seconds between and for things.
+
+    :ivar poll: between two looks at the migrations under way.
+    :ivar list: for which a list of the source's servers is fresh enough to
+        send a server off.
+    :ivar reread: between two readings of one server that has to be watched.
+    :ivar replan: between two attempts at new destinations.
+    :ivar resend: before a request that never left, or that Nova could not
+        serve at all, is made again; doubled each time up to eightfold.
+    :ivar verify: in which a landed server must prove to run.
+    """
+
+    poll: float = 1.0
+    list: float = 15.0
+    reread: float = 2.0
+    replan: float = 5.0
+    resend: float = 2.0
+    verify: float = 300.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Round:
+    """What one round of a mover came to.
+
+    :ivar records: all records, as they are now.
+    :ivar waiting: why nothing can go on, and for what; None when it goes on.
+    :ivar pause_s: after which the next round makes sense.
+    :ivar stopped: the mover may not act, and did nothing.
+    """
+
+    records: tuple[incidents.ServerRecord, ...]
+    waiting: str | None = None
+    pause_s: float = 0.0
+    stopped: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Nothing is left to be done for any server."""
+        return not self.stopped and all(
+            record.state in incidents.SETTLED for record in self.records
+        )
