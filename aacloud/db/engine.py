@@ -199,7 +199,7 @@ class Database:
         deadline = self._monotonic() + self._patience
         retried = oslo_api.wrap_db_retry(
             retry_interval=0.05,
-            max_retry_interval=1,
+            max_retry_interval=0.25,
             max_retries=1000,  # the deadline is the bound
             jitter=True,
             exception_checker=lambda error: (

@@ -126,9 +126,9 @@ class Journal:
     def take_over(self, name: str, holder: str) -> int:
         """Depose whoever led, and adopt every open incident.
 
-        All open incidents are stamped with the new epoch, and the versions
-        of them and of their servers raised, in the transaction that raises
-        the epoch. Records read before cannot be written any more.
+        All open incidents are stamped with the new epoch in the transaction
+        that raises it. The versions of them and of their servers are raised
+        too: records read before cannot be written any more.
 
         :param name: the leadership, the one that this journal writes for
         :param holder: this engine, as shown to operators

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import dataclasses
 import datetime
+from typing import Any
 import uuid
 
 import sqlalchemy as sa
@@ -73,47 +74,76 @@ def take_over(
 ) -> int:
     """Raise the epoch from what it is when this begins; adopt incidents.
 
+    Two transactions. The first one shuts the others out: it has two writes
+    only, the hot one last, because on Galera it starts anew whenever one of
+    a busy old leader gets in between. The second one writes what belongs to
+    the adoption, undisturbed.
+
     :returns: the new epoch
     :raises errors.StaleJournal: another engine took over meanwhile
     """
-    table = rows.LEADERSHIPS
-    ticket = str(uuid.uuid4())
     before = read(database, name)
     epoch = 1 if before is None else before.epoch + 1
+    ticket = str(uuid.uuid4())
 
-    def work(connection: sa.Connection, again: bool) -> None:
-        at = now()
-        values = {
-            "epoch": epoch,
-            "holder": holder,
-            "taken_at": at,
-            "ticket": ticket,
-        }
-        raised = connection.execute(
-            sa.update(table)
-            .where(table.c.name == name, table.c.epoch == epoch - 1)
-            .values(**values, writes=table.c.writes + 1)
-        )
-        if raised.rowcount != 1:
-            found = connection.execute(
-                sa.select(table).where(table.c.name == name)
-            ).one_or_none()
-            if found is not None:
-                if again and found.ticket == ticket:
-                    return
-                raise errors.StaleJournal(
-                    f"leadership {name}",
-                    f"{found.holder} took over at the same time, with epoch "
-                    f"{found.epoch}",
-                    deposed=True,
-                )
-            connection.execute(
-                sa.insert(table).values(**values, name=name, writes=0)
+    def depose(connection: sa.Connection, again: bool) -> None:
+        found = _raise_epoch(connection, name, epoch, holder, now(), ticket)
+        if found is not None and again and found.ticket == ticket:
+            return
+        if found is not None:
+            raise errors.StaleJournal(
+                f"leadership {name}",
+                f"{found.holder} took over at the same time, with epoch "
+                f"{found.epoch}",
+                deposed=True,
             )
-        _adopt(connection, epoch, holder, at, ticket)
+        table = rows.INCIDENTS
+        connection.execute(
+            sa.update(table)
+            .where(table.c.open_host.is_not(None))
+            .values(epoch=epoch, version=table.c.version + 1, updated_at=now())
+        )
 
-    database.write(f"takeover of {name} by {holder}", work)
+    def adopt(connection: sa.Connection, again: bool) -> None:
+        hold(connection, name, epoch)
+        _adopt(connection, epoch, holder, now(), ticket, again)
+
+    database.write(f"takeover of {name} by {holder}", depose)
+    database.write(f"adoption of incidents by {holder}", adopt)
     return epoch
+
+
+def _raise_epoch(
+    connection: sa.Connection,
+    name: str,
+    epoch: int,
+    holder: str,
+    at: datetime.datetime,
+    ticket: str,
+) -> sa.Row[Any] | None:
+    """Raise it by one to ``epoch``; else return the row as it is."""
+    table = rows.LEADERSHIPS
+    values = {
+        "epoch": epoch,
+        "holder": holder,
+        "taken_at": at,
+        "ticket": ticket,
+    }
+    raised = connection.execute(
+        sa.update(table)
+        .where(table.c.name == name, table.c.epoch == epoch - 1)
+        .values(**values, writes=table.c.writes + 1)
+    )
+    if raised.rowcount == 1:
+        return None
+    found = connection.execute(
+        sa.select(table).where(table.c.name == name)
+    ).one_or_none()
+    if found is None:
+        connection.execute(
+            sa.insert(table).values(**values, name=name, writes=0)
+        )
+    return found
 
 
 def _adopt(
@@ -122,24 +152,24 @@ def _adopt(
     holder: str,
     at: datetime.datetime,
     ticket: str,
+    again: bool,
 ) -> None:
+    """Make records of servers that were read before stale; tell of it."""
     incidents, servers = rows.INCIDENTS, rows.SERVERS
+    mine = sa.and_(
+        incidents.c.open_host.is_not(None), incidents.c.epoch == epoch
+    )
     connection.execute(
         sa.update(incidents)
-        .where(incidents.c.open_host.is_not(None))
-        .values(
-            epoch=epoch,
-            version=incidents.c.version + 1,
-            serial=incidents.c.serial + 1,
-            updated_at=at,
-        )
+        .where(mine)
+        .values(serial=incidents.c.serial + 1, updated_at=at)
     )
     adopted = connection.execute(
-        sa.select(incidents.c.id, incidents.c.serial).where(
-            incidents.c.open_host.is_not(None)
-        )
+        sa.select(incidents.c.id, incidents.c.serial).where(mine)
     ).all()
     if not adopted:
+        return
+    if again and story.landed(connection, adopted[0].id, ticket):
         return
     connection.execute(
         sa.update(servers)

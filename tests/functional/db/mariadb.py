@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A MariaDB server of our own, in a temporary directory, on no network."""
+"""MariaDB servers of our own, in temporary directories, never as root."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import getpass
 import os
 import pathlib
+import pwd
 import shutil
 import subprocess
 import time
@@ -38,11 +40,29 @@ def missing() -> str | None:
     return None
 
 
-class MariaDB:
-    """One server process, started as the user who runs the tests."""
+def server_user() -> str:
+    """Who the server runs as: root steps down to mysql where there is one."""
+    if os.geteuid() != 0:
+        return getpass.getuser()
+    try:
+        return pwd.getpwnam("mysql").pw_name
+    except KeyError:
+        return "root"
 
-    def __init__(self, directory: pathlib.Path) -> None:
+
+class MariaDB:
+    """One server process, on no network unless the options say so.
+
+    :param directory: empty; with a short path, for the sake of the socket
+    :param options: more of mariadbd's
+    """
+
+    def __init__(
+        self, directory: pathlib.Path, options: Sequence[str] = ()
+    ) -> None:
         self.directory = directory
+        self.options = tuple(options)
+        self.user = server_user()
         self.socket = directory / "sock"
         self.data = directory / "data"
         self.log = directory / "log"
@@ -51,6 +71,8 @@ class MariaDB:
     def install(self) -> None:
         program = find("mariadb-install-db")
         assert program is not None
+        if os.geteuid() == 0:
+            shutil.chown(self.directory, self.user)
         subprocess.run(
             [
                 program,
@@ -58,7 +80,7 @@ class MariaDB:
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
                 f"--datadir={self.data}",
-                f"--user={getpass.getuser()}",
+                f"--user={self.user}",
             ],
             check=True,
             stdout=subprocess.PIPE,
@@ -66,7 +88,8 @@ class MariaDB:
             timeout=START_TIMEOUT,
         )
 
-    def start(self) -> None:
+    def start(self, *more: str) -> None:
+        """Start it and wait until it answers."""
         program = find("mariadbd")
         assert program is not None
         with self.log.open("ab") as log:
@@ -77,11 +100,13 @@ class MariaDB:
                     f"--datadir={self.data}",
                     f"--socket={self.socket}",
                     f"--pid-file={self.directory / 'pid'}",
-                    f"--user={getpass.getuser()}",
+                    f"--user={self.user}",
                     "--skip-networking",
                     "--innodb-buffer-pool-size=32M",
                     "--innodb-log-file-size=16M",
                     "--max-connections=200",
+                    *self.options,
+                    *more,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

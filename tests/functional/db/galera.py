@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Galera cluster of two nodes, as if there was one in each DC."""
+
+from __future__ import annotations
+
+import pathlib
+import socket
+import time
+
+from tests.functional.db import mariadb
+
+PROVIDERS = (
+    "/usr/lib/galera/libgalera_smm.so",
+    "/usr/lib64/galera-4/libgalera_smm.so",
+    "/usr/lib64/galera/libgalera_smm.so",
+    "/usr/lib/libgalera_smm.so",
+)
+
+
+def _provider() -> str | None:
+    for name in PROVIDERS:
+        if pathlib.Path(name).exists():
+            return name
+    return None
+
+
+def missing() -> str | None:
+    """Why there can be no cluster here, or None."""
+    reason = mariadb.missing()
+    if reason is not None:
+        return reason
+    if _provider() is None:
+        return "Galera is not installed (Debian package galera-4)"
+    if not mariadb.find("rsync") or not mariadb.find("ss", "lsof"):
+        return "a node joins with rsync and ss or lsof, which are missing"
+    if mariadb.server_user() == "root":
+        return "a node cannot join as root, and there is no user mysql"
+    return None
+
+
+def _free_ports(count: int) -> list[int]:
+    taken = [socket.create_server(("127.0.0.1", 0)) for _port in range(count)]
+    ports = [one.getsockname()[1] for one in taken]
+    for one in taken:
+        one.close()
+    return ports
+
+
+class Cluster:
+    """Two nodes on loopback; what is committed on one is on the other."""
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        ports = _free_ports(6)
+        group = [ports[:3], ports[3:]]
+        members = ",".join(f"127.0.0.1:{own[0]}" for own in group)
+        self.nodes = []
+        for number, (talk, state, increment) in enumerate(group, start=1):
+            home = directory / f"dc{number}"
+            home.mkdir()
+            options = (
+                f"gmcast.listen_addr=tcp://127.0.0.1:{talk};"
+                f"ist.recv_addr=127.0.0.1:{increment};gcache.size=16M"
+            )
+            self.nodes.append(
+                mariadb.MariaDB(
+                    home,
+                    (
+                        "--binlog-format=ROW",
+                        "--innodb-autoinc-lock-mode=2",
+                        "--wsrep-on=ON",
+                        f"--wsrep-provider={_provider()}",
+                        "--wsrep-cluster-name=aacloud-test",
+                        f"--wsrep-cluster-address=gcomm://{members}",
+                        f"--wsrep-node-name=dc{number}",
+                        f"--wsrep-node-address=127.0.0.1:{talk}",
+                        "--wsrep-sst-method=rsync",
+                        f"--wsrep-sst-receive-address=127.0.0.1:{state}",
+                        f"--wsrep-provider-options={options}",
+                    ),
+                )
+            )
+
+    def start(self) -> None:
+        first, second = self.nodes
+        for node in self.nodes:
+            node.install()
+        first.start("--wsrep-new-cluster")
+        second.start()
+        deadline = time.monotonic() + mariadb.START_TIMEOUT
+        while self.state(second) != ("Synced", "2"):
+            if time.monotonic() > deadline:
+                raise RuntimeError(
+                    f"the second node did not join: {second.log.read_text()}"
+                )
+            time.sleep(0.1)
+
+    def state(self, node: mariadb.MariaDB) -> tuple[str, str]:
+        """What the node says of itself, and how many it sees."""
+        found = dict(node.execute("SHOW STATUS LIKE 'wsrep_%'"))
+        return (
+            str(found.get("wsrep_local_state_comment")),
+            str(found.get("wsrep_cluster_size")),
+        )
+
+    def conflicts(self) -> int:
+        """Transactions that lost against one of the other node."""
+        return sum(
+            int(str(value))
+            for node in self.nodes
+            for name, value in node.execute("SHOW STATUS LIKE 'wsrep_local%'")
+            if name in ("wsrep_local_cert_failures", "wsrep_local_bf_aborts")
+        )
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            node.kill()
