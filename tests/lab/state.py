@@ -49,7 +49,7 @@ class State:
         state = cls(where, plan, secret.read_text().strip())
         for part in ("logs", "cache", *CLOUD_PARTS):
             (where / part).mkdir(exist_ok=True)
-        for part in ("faults", "power", "pids"):
+        for part in ("faults", "power", "pids", "ready"):
             (where / "run" / part).mkdir(exist_ok=True)
         write(
             where / "run" / "plan.json", json.dumps(dataclasses.asdict(plan))

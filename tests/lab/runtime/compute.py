@@ -2,7 +2,8 @@
 """nova-compute with the lab's driver.
 
 Nova loads a compute driver only from inside ``nova.virt``, so the folder
-with ours is made a part of that package first.
+with ours is made a part of that package first. The manager is Nova's own and
+tells when it listens.
 """
 
 from __future__ import annotations
@@ -10,14 +11,20 @@ from __future__ import annotations
 import pathlib
 import sys
 
-# Nova patches the threading model on import: it must come first.
+# Nova patches the threading model on import: this one must come first, and
+# the others therefore stand further down.
 from nova.cmd import compute
-import nova.virt
 
 
 def main() -> None:
+    from nova import service
+    import nova.virt
+
     here = pathlib.Path(__file__).resolve().parent
     nova.virt.__path__.append(str(here / "virt"))
+    service.SERVICE_MANAGERS["nova-compute"] = (
+        "tests.lab.runtime.manager.LabComputeManager"
+    )
     sys.argv[0] = "nova-compute"
     compute.main()
 

@@ -291,17 +291,11 @@ def _compute(state: State, node: Node) -> None:
 
 
 class Heartbeats:
-    """When each of Nova's daemons last reported, from Nova's database.
-
-    A daemon writes its record before it listens and reports after that: the
-    record of a compute that does not listen yet would be a trap, for a call
-    to it is lost and takes a minute to fail.
-    """
+    """When each of Nova's daemons last reported, from Nova's database."""
 
     QUERY = (
         "SELECT host, topic, TIMESTAMPDIFF(SECOND, "
-        "IF(topic = 'compute', last_seen_up, "
-        "COALESCE(updated_at, created_at)), UTC_TIMESTAMP()) "
+        "COALESCE(updated_at, created_at), UTC_TIMESTAMP()) "
         "FROM nova.services WHERE deleted = 0;"
     )
 
@@ -330,7 +324,6 @@ class Heartbeats:
         return {
             (host, topic): float(age)
             for host, topic, age in (row.split("\t") for row in rows)
-            if age != "NULL"
         }
 
 
@@ -415,6 +408,7 @@ def services(state: State) -> list[Service]:
 
 def compute(state: State, node: Node) -> Service:
     config = state.etc("nova-compute", node.name, "nova.conf")
+    listens = state.run("ready", f"nova-compute@{node.name}")
     return Service(
         name="nova-compute",
         node=node.name,
@@ -422,13 +416,29 @@ def compute(state: State, node: Node) -> Service:
             state.bin("python"), "-m", "tests.lab.runtime.compute",
             "--config-file", str(config),
         ),
-        env=guest_places(state, node),
+        env={**guest_places(state, node), "AALAB_READY": str(listens)},
         after=("nova-conductor", "keystone", "placement"),
-        ready=functools.partial(
-            heartbeats(state).fresh, node.name, "compute"
-        ),
+        ready=functools.partial(_compute_ready, state, node, listens),
         weight=4,
     )  # fmt: skip
+
+
+def _compute_ready(
+    state: State, node: Node, listens: pathlib.Path, since: float
+) -> bool:
+    """Whether a compute listens since its start, or is heard of late.
+
+    Its record in the database is no sign: it is written before the compute
+    listens, and a call that is sent in between is lost and takes a minute
+    to fail.
+    """
+    try:
+        touched = listens.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    if since:
+        return touched >= since
+    return heartbeats(state).fresh(node.name, "compute", since)
 
 
 def guest_places(state: State, node: Node) -> Mapping[str, str]:
