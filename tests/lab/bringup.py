@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import shutil
 import time
@@ -15,6 +16,7 @@ from tests.lab import process
 from tests.lab import seed
 from tests.lab import template
 from tests.lab.plan import LabPlan
+from tests.lab.plan import prefix_of
 from tests.lab.progress import Progress
 from tests.lab.rest import Cloud
 from tests.lab.rest import RestError
@@ -25,7 +27,10 @@ from tests.lab.services import bmc
 from tests.lab.services import infra
 from tests.lab.services import openstack
 from tests.lab.services.base import Service
+from tests.lab.state import DEFAULT
+from tests.lab.state import locked
 from tests.lab.state import NoLab
+from tests.lab.state import remove_cloud
 from tests.lab.state import State
 
 _KEEP_LOGS = ("apt.log", "pip.log")
@@ -49,48 +54,76 @@ def up(
     :param plan: how big it shall be; None for the size it has, or the usual
     :raises Refused: it cannot run here.
     """
-    before = _before(where)
-    plan = _choose(before, plan)
+    preflight.require_root()
+    plan = _choose(where, _made(where), plan)
     running = bool(process.scan(str(where)))
-    text = preflight.refusal(preflight.look(where, plan, running), plan)
-    if text is None and before is None and not plan.loopback:
+    if not (plan.loopback or running):
         reason = network.possible()
         if reason is not None:
             progress.say(f"no network namespaces here ({reason})")
-            plan = LabPlan(plan.hosts_per_rack, loopback=True)
-            text = preflight.refusal(
-                preflight.look(where, plan, running), plan
-            )
+            plan = dataclasses.replace(plan, loopback=True)
+    text = preflight.refusal(preflight.look(where, plan, running), plan)
     if text is not None:
         raise preflight.Refused(text)
-    state = State.create(where, plan)
-    with state.lock():
-        if state.run("cloud-made").exists() and _fit(state):
+    with locked(where):
+        before = _made(where)
+        if before is None:
+            _clean(where)
+        elif _fit(before):
             progress.say("the lab is up already")
-            return state
+            return before
+        state = State.create(where, plan)
         install.install(state, progress)
         _bring_up(state, progress)
     return state
 
 
-def _before(where: pathlib.Path) -> State | None:
+def _made(where: pathlib.Path) -> State | None:
+    """The lab of which at least the databases are made."""
     try:
-        return State.load(where)
+        state = State.load(where)
     except NoLab:
         return None
+    return state if state.run("cloud-made").exists() else None
 
 
-def _choose(before: State | None, plan: LabPlan | None) -> LabPlan:
+def _choose(
+    where: pathlib.Path, before: State | None, plan: LabPlan | None
+) -> LabPlan:
     if before is None:
-        return plan or LabPlan()
-    if plan is None or plan == before.plan:
-        return before.plan
+        plan = plan or LabPlan()
+        return dataclasses.replace(
+            plan, prefix=prefix_of(str(where), DEFAULT)
+        )
     has = before.plan
+    if plan is None or (plan.hosts_per_rack, plan.loopback) == (
+        has.hosts_per_rack,
+        has.loopback,
+    ):
+        return has
     raise preflight.Refused(
         f"the lab in {before.dir} has {has.hosts_per_rack} hosts a rack"
         f"{' in loopback mode' if has.loopback else ''}: end it with 'down' "
         "before you bring up another one"
     )
+
+
+def _clean(where: pathlib.Path) -> list[str]:
+    """Take away what one cloud left, even half of one; what that was."""
+    done = []
+    procs = process.scan(str(where))
+    # Everything goes away with its data: there is nothing to finish.
+    process.kill(procs)
+    if procs:
+        done.append(f"{len(procs)} processes ended")
+    prefix = prefix_of(str(where), DEFAULT)
+    spaces = network.existing(prefix)
+    network.remove(prefix)
+    if spaces:
+        done.append(f"{len(spaces)} network namespaces removed")
+    if remove_cloud(where):
+        done.append("data of the cloud removed")
+    return done
 
 
 def _fit(state: State) -> bool:
@@ -112,8 +145,6 @@ def _bring_up(state: State, progress: Progress) -> None:
         )
     made = state.run("cloud-made")
     if not made.exists():
-        # What an ended start left behind is half made.
-        process.kill(process.scan(str(state.dir)))
         for log in (state.dir / "logs").glob("*.log"):
             if log.name not in _KEEP_LOGS:
                 log.unlink()
@@ -148,7 +179,9 @@ def _network(state: State, progress: Progress) -> None:
     if state.plan.loopback:
         return
     mark = state.run("network-made")
-    if mark.exists() and set(state.plan.namespaces) <= network.existing():
+    if mark.exists() and set(state.plan.namespaces) <= network.existing(
+        state.plan.prefix
+    ):
         return
     process.kill(process.scan(str(state.dir)))
     network.build(state.plan)
@@ -192,20 +225,12 @@ def down(where: pathlib.Path, progress: Progress, purge: bool) -> None:
 
     Works on whatever is left of one, too.
     """
-    procs = process.scan(str(where))
-    # Everything goes away with its data: there is nothing to finish.
-    process.kill(procs)
-    if procs:
-        progress.say(f"{len(procs)} processes ended")
-    if not process.scan():
-        left = network.existing()
-        network.remove()
-        if left:
-            progress.say(f"{len(left)} network namespaces removed")
-    state = _before(where)
-    if state is not None:
-        state.remove_cloud()
-        progress.say("data of the cloud removed")
-    if purge and where.exists():
-        shutil.rmtree(where)
-        progress.say(f"{where} removed")
+    preflight.require_root()
+    if not where.exists():
+        return
+    with locked(where):
+        for line in _clean(where):
+            progress.say(line)
+        if purge:
+            shutil.rmtree(where)
+            progress.say(f"{where} removed")

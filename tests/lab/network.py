@@ -74,33 +74,33 @@ def possible() -> str | None:
     return None
 
 
-def existing() -> set[str]:
-    """The namespaces of the lab that are there."""
+def existing(prefix: str) -> set[str]:
+    """The namespaces of a lab that are there."""
     if not RUN.is_dir():
         return set()
     return {
         entry
         for entry in os.listdir(RUN)
-        if entry.startswith(planning.NAMESPACE_PREFIX)
+        if entry.startswith(prefix)
     }
 
 
-def remove() -> None:
-    """Delete every namespace of the lab, and with them every cable."""
-    for name in sorted(existing()):
+def remove(prefix: str) -> None:
+    """Delete every namespace of a lab, and with them every cable."""
+    for name in sorted(existing(prefix)):
         _ip("netns", "del", name)
 
 
 def build(plan: planning.LabPlan) -> None:
     """Make the whole network new."""
-    remove()
+    remove(plan.prefix)
     for space in plan.namespaces:
         _ip("netns", "add", space)
     batches: dict[str, list[str]] = collections.defaultdict(list)
     for space in plan.namespaces:
         batches[space].append("link set lo up")
     for dc in planning.DCS:
-        space = planning.fabric(dc)
+        space = plan.fabric(dc)
         for net in planning.NETWORKS:
             _bridge(batches[space], f"br-{net}")
             batches[space].append(
@@ -108,13 +108,13 @@ def build(plan: planning.LabPlan) -> None:
             )
             for rack in planning.RACKS:
                 _bridge(batches[space], f"br-{rack}-{net}")
-    oob = planning.NAMESPACE_PREFIX + planning.OOB
+    oob = plan.space(planning.OOB)
     _bridge(batches[oob], "br-oob")
     for host in plan.hosts:
         batches[oob].append(
             f"address add {plan.bmc_address(host.name)}/24 dev br-oob"
         )
-    batches[planning.NAMESPACE_PREFIX + planning.WITNESS].append(
+    batches[plan.space(planning.WITNESS)].append(
         f"address add {plan.witness_address}/32 dev lo"
     )
     for link in plan.links:

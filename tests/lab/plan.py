@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import hashlib
 
 NETWORKS = ("mgmt", "tenant", "storage")
 #: What aacloud calls the networks whose interfaces are named as above.
@@ -22,7 +23,7 @@ DCS = ("dc1", "dc2")
 RACKS = ("r1", "r2")
 WITNESS = "witness"
 OOB = "oob"
-NAMESPACE_PREFIX = "aalab-"
+DEFAULT_PREFIX = "aalab-"
 BMC_PORT = 8000
 PORTS = {
     "mariadb": 3306,
@@ -68,10 +69,6 @@ class Node:
     addresses: dict[str, str]
 
     @property
-    def namespace(self) -> str:
-        return NAMESPACE_PREFIX + self.name
-
-    @property
     def mgmt(self) -> str:
         return self.addresses["mgmt"]
 
@@ -101,10 +98,15 @@ class Link:
 
 @dataclasses.dataclass(frozen=True)
 class LabPlan:
-    """How big the lab is and where it lives."""
+    """How big the lab is and where it lives.
+
+    :ivar prefix: what the names of its namespaces begin with; labs with
+        different ones can be up at the same time
+    """
 
     hosts_per_rack: int = 2
     loopback: bool = False
+    prefix: str = DEFAULT_PREFIX
 
     def __post_init__(self) -> None:
         if not 1 <= self.hosts_per_rack <= 20:
@@ -214,8 +216,16 @@ class LabPlan:
     # -- cables ----------------------------------------------------------
     @property
     def namespaces(self) -> tuple[str, ...]:
-        fabrics = tuple(fabric(dc) for dc in DCS)
-        return fabrics + tuple(node.namespace for node in self.nodes)
+        fabrics = tuple(self.fabric(dc) for dc in DCS)
+        return fabrics + tuple(self.space(node.name) for node in self.nodes)
+
+    def space(self, name: str) -> str:
+        """The namespace of a node."""
+        return self.prefix + name
+
+    def fabric(self, dc: str | None) -> str:
+        """The namespace that holds the switches of a data centre."""
+        return self.space(f"{dc}-fabric")
 
     @property
     def links(self) -> tuple[Link, ...]:
@@ -230,20 +240,26 @@ class LabPlan:
                         Link(
                             name=f"{dc}-{rack}:{net}",
                             near=Port(
-                                fabric(dc),
+                                self.fabric(dc),
                                 f"dn-{rack}-{net}",
                                 f"br-{rack}-{net}",
                             ),
                             far=Port(
-                                fabric(dc), f"up-{rack}-{net}", f"br-{net}"
+                                self.fabric(dc),
+                                f"up-{rack}-{net}",
+                                f"br-{net}",
                             ),
                         )
                     )
         links.append(
             Link(
                 name="inter-dc",
-                near=Port(fabric("dc1"), "dc2", address="10.20.255.1/30"),
-                far=Port(fabric("dc2"), "dc1", address="10.20.255.2/30"),
+                near=Port(
+                    self.fabric("dc1"), "dc2", address="10.20.255.1/30"
+                ),
+                far=Port(
+                    self.fabric("dc2"), "dc1", address="10.20.255.2/30"
+                ),
             )
         )
         for index, dc in enumerate(DCS, start=1):
@@ -251,12 +267,12 @@ class LabPlan:
                 Link(
                     name=f"witness:{dc}",
                     near=Port(
-                        NAMESPACE_PREFIX + WITNESS,
+                        self.space(WITNESS),
                         dc,
                         address=f"10.20.{250 + index}.2/30",
                     ),
                     far=Port(
-                        fabric(dc),
+                        self.fabric(dc),
                         "witness",
                         address=f"10.20.{250 + index}.1/30",
                     ),
@@ -267,21 +283,23 @@ class LabPlan:
     def _node_links(self, node: Node) -> list[Link]:
         links = []
         for net, address in node.addresses.items():
-            near = Port(node.namespace, net, address=f"{address}/24")
+            near = Port(self.space(node.name), net, address=f"{address}/24")
             if node.kind is Kind.WITNESS:
                 continue
             if net == OOB:
-                far = Port(NAMESPACE_PREFIX + OOB, node.name, "br-oob")
+                far = Port(self.space(OOB), node.name, "br-oob")
             elif node.kind is Kind.HOST:
                 rack, short = node.name.split("-")[1:]
                 far = Port(
-                    fabric(node.dc),
+                    self.fabric(node.dc),
                     f"{rack}{short}-{net}",
                     f"br-{rack}-{net}",
                 )
             else:
                 role = node.name.split("-")[1]
-                far = Port(fabric(node.dc), f"{role}-{net}", f"br-{net}")
+                far = Port(
+                    self.fabric(node.dc), f"{role}-{net}", f"br-{net}"
+                )
             links.append(Link(f"{node.name}:{net}", near, far))
         return links
 
@@ -311,7 +329,7 @@ class LabPlan:
         """namespace -> arguments of ``ip route replace``, one a route."""
         routes: dict[str, list[str]] = {}
         for node in self.nodes:
-            mine = routes.setdefault(node.namespace, [])
+            mine = routes.setdefault(self.space(node.name), [])
             if node.dc is None:
                 continue
             other = DCS[1 - DCS.index(node.dc)]
@@ -323,17 +341,22 @@ class LabPlan:
                 if net == "mgmt":
                     mine.append(f"{self.witness_address}/32 {via}")
         for index, dc in enumerate(DCS, start=1):
-            routes[fabric(dc)] = [
+            routes[self.fabric(dc)] = [
                 f"10.{23 - index}.0.0/16 via 10.20.255.{3 - index}",
                 f"{self.witness_address}/32 via 10.20.{250 + index}.2",
             ]
-            routes[NAMESPACE_PREFIX + WITNESS].append(
+            routes[self.space(WITNESS)].append(
                 f"10.{20 + index}.0.0/16 via 10.20.{250 + index}.1 "
                 f"src {self.witness_address}"
             )
         return {space: tuple(lines) for space, lines in routes.items()}
 
 
-def fabric(dc: str | None) -> str:
-    """The namespace that holds the switches of a data centre."""
-    return f"{NAMESPACE_PREFIX}{dc}-fabric"
+def prefix_of(where: str, usual: str) -> str:
+    """What the namespaces of the lab in a directory are called.
+
+    :param usual: the directory whose lab has the short names
+    """
+    if where == usual:
+        return DEFAULT_PREFIX
+    return f"aalab{hashlib.sha256(where.encode()).hexdigest()[:4]}-"

@@ -9,7 +9,6 @@ import pathlib
 import shutil
 
 from tests.lab import network
-from tests.lab import process
 from tests.lab.plan import LabPlan
 from tests.lab.plan import PORTS
 
@@ -34,7 +33,6 @@ class Facts:
     :ivar memory: bytes that programs can still have
     :ivar disk: free bytes where the lab lives
     :ivar installed: whether packages and environment are there already
-    :ivar other: directory of another lab that is up, if any
     :ivar taken: addresses that the lab wants and somebody else has
     """
 
@@ -43,27 +41,30 @@ class Facts:
     memory: int
     disk: int
     installed: bool = False
-    other: str | None = None
     taken: tuple[tuple[str, int], ...] = ()
+
+
+NOT_ROOT = (
+    "the lab makes network namespaces, starts daemons and installs "
+    "packages: run it as root (sudo python3 -m tests.lab …)"
+)
+
+
+def require_root() -> None:
+    """:raises Refused: this is not root."""
+    if os.geteuid():
+        raise Refused(NOT_ROOT)
 
 
 def refusal(facts: Facts, plan: LabPlan) -> str | None:
     """Why the lab cannot run, in one sentence; None when it can."""
     if not facts.root:
-        return (
-            "the lab makes network namespaces and installs packages: run it "
-            "as root (sudo python3 -m tests.lab …)"
-        )
+        return NOT_ROOT
     if not set(facts.system) & set(FAMILIES):
         name = " ".join(facts.system) or "unknown"
         return (
             "the lab installs Debian packages and knows Debian and Ubuntu "
             f"only, and this system is {name}"
-        )
-    if facts.other is not None:
-        return (
-            f"another lab is up in {facts.other}: end it first with "
-            f"'python3 -m tests.lab --dir {facts.other} down'"
         )
     need = BASE_MEMORY + HOST_MEMORY * len(plan.hosts)
     if facts.memory < need:
@@ -118,9 +119,6 @@ def look(where: pathlib.Path, plan: LabPlan, running: bool) -> Facts:
     parent = where
     while not parent.exists():
         parent = parent.parent
-    others = sorted(
-        {proc.lab for proc in process.scan()} - {str(where)}
-    )
     wanted = [] if running or not plan.loopback else addresses(plan)
     return Facts(
         root=os.geteuid() == 0,
@@ -133,7 +131,6 @@ def look(where: pathlib.Path, plan: LabPlan, running: bool) -> Facts:
         ),
         disk=shutil.disk_usage(parent).free,
         installed=(where / "venv").is_dir(),
-        other=others[0] if others else None,
         taken=tuple(network.taken(wanted)),
     )  # fmt: skip
 

@@ -96,28 +96,34 @@ class State:
         """The namespace of a node; None where the lab has none."""
         if self.plan.loopback:
             return None
-        return self.plan.node(node).namespace
+        return self.plan.space(self.plan.node(node).name)
 
-    def remove_cloud(self) -> None:
-        """Take away what one cloud left; packages and template stay."""
-        for part in CLOUD_PARTS:
-            shutil.rmtree(self.dir / part, ignore_errors=True)
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Only one program at a time changes the lab.
 
-        :raises LabBusy: somebody else holds it.
-        """
-        with open(self.dir / "lock", "w") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise LabBusy(
-                    f"another 'tests.lab' is changing the lab in {self.dir}; "
-                    "wait for it or end it first"
-                ) from None
-            yield
+def remove_cloud(where: pathlib.Path) -> bool:
+    """Remove what belongs to one cloud; packages and template stay."""
+    there = [part for part in CLOUD_PARTS if (where / part).exists()]
+    for part in there:
+        shutil.rmtree(where / part, ignore_errors=True)
+    return bool(there)
+
+
+@contextlib.contextmanager
+def locked(where: pathlib.Path) -> Iterator[None]:
+    """Only one program at a time changes the lab in a directory.
+
+    :raises LabBusy: somebody else holds it.
+    """
+    where.mkdir(parents=True, exist_ok=True)
+    with open(where / "lock", "w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LabBusy(
+                f"another 'tests.lab' is changing the lab in {where}; "
+                "wait for it or end it first"
+            ) from None
+        yield
 
 
 def write(path: pathlib.Path, text: str, mode: int = 0o644) -> bool:

@@ -16,6 +16,7 @@ from tests.lab.services import aacloud
 from tests.lab.services import openstack
 from tests.lab.services.base import ini
 from tests.lab.state import LabBusy
+from tests.lab.state import locked
 from tests.lab.state import NoLab
 from tests.lab.state import State
 from tests.lab.state import write
@@ -58,7 +59,7 @@ def test_a_file_is_written_only_when_it_changes(
 def _hold(
     where: pathlib.Path, held: multiprocessing.Event, end: object
 ) -> None:
-    with State.load(where).lock():
+    with locked(where):
         held.set()
         end.wait(30)
 
@@ -70,11 +71,11 @@ def test_two_programs_do_not_change_a_lab_at_once(state: State) -> None:
     other.start()
     try:
         assert held.wait(30)
-        with pytest.raises(LabBusy, match="another "), state.lock():
+        with pytest.raises(LabBusy, match="another "), locked(state.dir):
             pass
         other.kill()  # a killed program must not leave its lock behind
         other.join(30)
-        with state.lock():
+        with locked(state.dir):
             pass
     finally:
         end.set()
@@ -183,4 +184,8 @@ def test_a_host_has_power_until_it_is_taken(state: State) -> None:
 
 def test_the_plan_survives_as_json(state: State) -> None:
     written = json.loads(state.run("plan.json").read_text())
-    assert written == {"hosts_per_rack": 2, "loopback": False}
+    assert written == {
+        "hosts_per_rack": 2,
+        "loopback": False,
+        "prefix": "aalab-",
+    }

@@ -103,7 +103,7 @@ def test_every_host_hangs_on_its_own_rack() -> None:
             rack = host.name.split("-")[1]
             net = link.name.partition(":")[2]
             assert link.far.bridge == f"br-{rack}-{net}"
-            assert link.far.namespace == planning.fabric(host.dc)
+            assert link.far.namespace == plan.fabric(host.dc)
 
 
 def test_the_witness_has_a_cable_to_each_dc() -> None:
@@ -131,7 +131,7 @@ def test_routes_lead_to_the_other_dc_by_the_same_network() -> None:
 def test_the_witness_does_not_stand_in_for_the_inter_dc_link() -> None:
     plan = LabPlan()
     for dc, other in (("dc1", "10.22"), ("dc2", "10.21")):
-        lines = plan.routes[planning.fabric(dc)]
+        lines = plan.routes[plan.fabric(dc)]
         across = [line for line in lines if line.startswith(other)]
         assert len(across) == 1
         assert " via 10.20.255." in across[0]
@@ -168,3 +168,14 @@ def test_every_host_is_in_one_rack_of_its_dc(plan: LabPlan) -> None:
         assert str(host.rack).startswith(f"{host.dc}-")
     racks = {host.rack for host in plan.hosts}
     assert len(racks) == len(planning.DCS) * len(planning.RACKS)
+
+
+def test_labs_in_other_directories_have_other_namespaces() -> None:
+    usual = planning.prefix_of("/var/lib/lab", "/var/lib/lab")
+    other = planning.prefix_of("/srv/lab", "/var/lib/lab")
+    assert usual == planning.DEFAULT_PREFIX
+    spaces = set(LabPlan(prefix=usual).namespaces)
+    others = set(LabPlan(prefix=other).namespaces)
+    assert not spaces & others
+    assert not any(space.startswith(usual) for space in others)
+    assert len(others) == len(spaces)
