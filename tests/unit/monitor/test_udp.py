@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 import errno
 import logging
+import pathlib
 import socket
 import time
 
@@ -149,7 +150,7 @@ def test_agents_with_different_keys_do_not_see_each_other(port: int) -> None:
 
 
 def test_keys_are_changed_while_agents_run(
-    port: int, tmp_path: pytest.TempPathFactory
+    port: int, tmp_path: pathlib.Path
 ) -> None:
     files = [tmp_path / name for name in ("one", "two")]
     made = []
