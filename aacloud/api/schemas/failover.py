@@ -7,8 +7,8 @@ from aacloud.core import topology
 
 MODE = basics.choice(
     brakes.Mode,
-    "armed: act; shadow: decide and tell, do nothing; disarmed: do nothing, "
-    "in whatever lies inside the domain",
+    "armed: act; shadow: decide and tell, do nothing; disarmed: begin "
+    "nothing and send nothing more, whatever is set inside the domain",
 )
 
 COMPONENTS: dict[str, basics.Schema] = {

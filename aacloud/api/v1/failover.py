@@ -77,9 +77,11 @@ class Mode(base.Resource):
         name="set_mode",
         summary="Set the failover mode of a domain",
         description=(
-            "Arms or disarms a domain, or puts it into shadow mode. The "
-            "engine follows with its next turn. An evacuation that runs is "
-            "finished. Who set it, when and why is kept."
+            "Arms or disarms a domain, or puts it into shadow mode; the "
+            "engine follows with its next turn. Once disarmed, nothing is "
+            "begun, and of a recovery under way nothing more is sent; what "
+            "Nova does already goes on. Once armed, an incident in shadow "
+            "mode begins anew. Who set the mode, when and why is kept."
         ),
         tag="failover",
         policy=policies.failover.SET,

@@ -305,8 +305,8 @@ class Cancel(_Command):
         summary="Cancel an incident",
         description=(
             "Gives an incident up. It is refused once the host is fenced: "
-            "then the servers are down and need their evacuation. To keep a "
-            "new incident from opening for the same host, disarm it first."
+            "then the servers are down and need their evacuation. No new "
+            "incident opens for the host before it has shown life again."
         ),
         tag="incidents",
         policy=policies.incidents.CANCEL,

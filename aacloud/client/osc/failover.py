@@ -47,6 +47,19 @@ def following(effective: Sequence[JSON]) -> list[str]:
     return found or ["no host is in it yet"]
 
 
+def acted_upon(
+    incidents: Sequence[JSON], effective: Sequence[JSON]
+) -> list[str]:
+    """Return what arming does to incidents that are open in shadow mode."""
+    armed = {host["host"] for host in effective if host["mode"] == "armed"}
+    return [
+        f"incident {incident['id']} of host {incident['host']} is open in "
+        "shadow mode: it begins anew, and the host is fenced if it is dead"
+        for incident in incidents
+        if incident["host"] in armed
+    ]
+
+
 def others(modes: JSON, wanted: str) -> list[str]:
     """Return the domains of the cloud that have another mode.
 
@@ -103,6 +116,11 @@ class _SetMode(base.ShowOne):
         level, name = domains.domain_of(parsed_args)
         answer = client.set_mode(level, name, self.mode, parsed_args.reason)
         setting, previous = answer["mode"], answer["previous"]
+        follows = following(answer["effective"])
+        if self.mode == "armed":
+            follows += acted_upon(
+                client.incidents(state="shadowed"), answer["effective"]
+            )
         shown: dict[str, Any] = {
             "domain": domains.described(level, name),
             "mode": setting["mode"],
@@ -110,9 +128,7 @@ class _SetMode(base.ShowOne):
             "reason": setting["reason"],
             "set_by": setting["set_by"],
             "set_at": setting["set_at"],
-            "follows": texts.LinesColumn(
-                following(answer["effective"])
-            ),
+            "follows": texts.LinesColumn(follows),
         }
         if self.mode == "armed":
             shown["not_armed"] = texts.LinesColumn(
@@ -125,7 +141,8 @@ class ArmFailover(_SetMode):
     """Arm a domain: hosts that die are fenced and evacuated.
 
     A domain inside a disarmed one stays disarmed. What is not armed
-    afterwards is listed as "not_armed".
+    afterwards is listed as "not_armed". An incident that is open in shadow
+    mode begins anew, and is acted upon.
     """
 
     mode = "armed"
@@ -139,8 +156,8 @@ class ArmFailover(_SetMode):
 class DisarmFailover(_SetMode):
     """Disarm a domain: the kill switch, nothing is done in it.
 
-    It wins over any setting inside the domain. An evacuation that runs is
-    finished.
+    It wins over any setting inside the domain. Of a recovery under way
+    nothing more is sent; what Nova does already goes on.
     """
 
     mode = "disarmed"

@@ -244,8 +244,15 @@ def fields_for_people(incident: JSON) -> dict[str, str]:
         "request_id": incident["request_id"] or "-",
     }
     for key, value in incident["summary"].items():
-        fields[f"summary: {key}"] = str(value)
+        fields[f"summary: {key}"] = _brief(value)
     return fields
+
+
+def _brief(value: Any) -> str:
+    """Return a value of the summary in one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {inner}" for key, inner in value.items())
+    return "-" if value is None else str(value)
 
 
 def _reasons(details: JSON) -> str:
@@ -316,12 +323,11 @@ class ConfirmFenced(_Command):
 class CancelIncident(_Command):
     """Give an incident up; possible until its host is fenced.
 
-    A host that is still dead gets a new incident, unless it is disarmed.
+    No new one opens for the host before it has shown life again.
     """
 
     examples = (
         "Example::\n\n"
-        "  openstack ha failover disarm --host dc1-r1-h1\n"
         "  openstack ha incident cancel "
         "3f0c9a52-6d5f-4c3e-9f43-0f0f6b1f3b7a \\\n"
         "    --reason 'we repair it by hand'\n"
@@ -347,6 +353,6 @@ class CancelIncident(_Command):
         return self.answer(
             incident,
             parsed_args.reason,
-            "the engine closes the incident with its next turn; while the "
-            "host stays dead and is not disarmed, a new one may open",
+            "the engine closes the incident with its next turn, and opens no "
+            "new one for the host before it has shown life again",
         )

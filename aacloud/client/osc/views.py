@@ -141,6 +141,8 @@ class Lines(View):
         )
         for event in picture.events:
             self._say(texts.event_line(event, incident["opened_at"]))
+            if event["text"] == incident["waiting"]:
+                self._said["waiting"] = f"Waiting: {event['text']}"
         if picture.servers:
             self._say_once(
                 "servers",

@@ -109,6 +109,16 @@ def test_arm_and_disarm(stage: Stage, shell: Shell) -> None:
     assert "dc1-r1-h1" in again.err
 
 
+def test_arming_tells_what_begins_at_once(
+    stage: Stage, shell: Shell
+) -> None:
+    incident = stage.add_incident(State.SHADOWED, host="dc1-r1-h1")
+    there = shell("failover", "arm", "--host", "dc1-r1-h1", "-f", "json")
+    assert incident.id in there.json["follows"][1]
+    elsewhere = shell("failover", "arm", "--dc", "dc2", "-f", "json")
+    assert len(elsewhere.json["follows"]) == 1
+
+
 def test_modes(stage: Stage, shell: Shell) -> None:
     for level, name, mode in (
         (topology.Level.CLOUD, "cloud", brakes.Mode.ARMED),

@@ -127,6 +127,15 @@ def test_lines_say_nothing_twice() -> None:
     ]
 
 
+def test_lines_do_not_repeat_an_event_as_a_wait() -> None:
+    why = "the BMC is silent"
+    told = answers.event(1, why, kind="incident")
+    first = picture("fencing", waiting=why, events=(told,))
+    lines = lines_of(first, picture("fencing", waiting=why))
+    assert len(lines) == 2
+    assert lines[1].endswith(why)
+
+
 @pytest.mark.parametrize(
     ("last", "outcome", "parts"),
     [
