@@ -122,7 +122,8 @@ def by_aacloud(
     ended = utcnow()
     incident = lab.cloud.get(
         "aacloud-api", f"/incidents?host={victim}&limit=1")["incidents"][0]
-    told = lab.cloud.get("aacloud-api", f"/incidents/{incident['id']}")
+    told = lab.cloud.get(
+        "aacloud-api", f"/incidents/{incident['id']}")["incident"]
     opened = datetime.datetime.fromisoformat(told["opened_at"])
     proved = datetime.datetime.fromisoformat(told["proof"]["proven_at_utc"])
     await_return(lab, victim)

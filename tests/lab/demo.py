@@ -81,17 +81,16 @@ def run(lab: Lab, progress: Progress) -> int:
         _story(lab, checks, victim, on_victim, booted, disks)
     except WaitedTooLong as error:
         checks.hold(str(error), False)
-    finally:
-        title("The engine goes back to shadow mode, as delivered")
-        show(lab, "openstack", "ha", "failover", "shadow",
-             "--reason", "the demo is over")
-    print()
     if checks.failed:
-        print(f"{len(checks.failed)} checks failed: "
-              f"{'; '.join(checks.failed)}")
-        print(f"The logs are in {lab.state.dir / 'logs'}")
+        print(f"\n{len(checks.failed)} checks failed: "
+              f"{'; '.join(checks.failed)}\n"
+              f"The logs are in {lab.state.dir / 'logs'}. Auto-failover "
+              "stays armed, so that an open incident goes on.")
         return 1
-    print(f"All of it held, after {progress.seconds:.0f} s. The lab stays "
+    title("The engine goes back to shadow mode, as delivered")
+    show(lab, "openstack", "ha", "failover", "shadow",
+         "--reason", "the demo is over")
+    print(f"\nAll of it held, after {progress.seconds:.0f} s. The lab stays "
           "up; 'python3 -m tests.lab down' ends it.")
     return 0
 
@@ -126,7 +125,8 @@ def _story(
     title("The timeline")
     show(lab, "openstack", "ha", "incident", "show", incident["id"])
     _check_servers(lab, checks, victim, on_victim, booted, disks)
-    told = lab.cloud.get("aacloud-api", f"/incidents/{incident['id']}")
+    told = lab.cloud.get(
+        "aacloud-api", f"/incidents/{incident['id']}")["incident"]
     proof = told["proof"] or {}
     checks.hold("the fence was proved", bool(proof.get("proven")),
                 "; ".join(proof.get("reasons", ()))[:120])
