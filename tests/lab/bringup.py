@@ -166,6 +166,7 @@ def _bring_up(state: State, progress: Progress) -> None:
     progress.say("every compute can be scheduled to")
     aacloud.apply_topology(state)
     progress.say("topology applied")
+    _watched(state, cloud)
     progress.say("the cloud is up")
 
 
@@ -218,6 +219,29 @@ def _computes(state: State, cloud: Cloud) -> None:
             )
         if missing:
             time.sleep(0.5)
+
+
+def _watched(state: State, cloud: Cloud) -> None:
+    """Wait until aacloud knows every host and sees it up."""
+    wanted = {node.name for node in state.plan.hosts}
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            found = cloud.get("aacloud-api", "/hosts")["hosts"]
+            missing = wanted - {
+                host["name"] for host in found if host["state"] == "up"
+            }
+            reason = "its API does not show them as up"
+        except RestError as exc:
+            missing, reason = wanted, str(exc)
+        if not missing:
+            return
+        if time.monotonic() > deadline:
+            raise NotUp(
+                "aacloud does not watch "
+                f"{', '.join(sorted(missing))} after 60 s ({reason})"
+            )
+        time.sleep(0.5)
 
 
 def down(where: pathlib.Path, progress: Progress, purge: bool) -> None:
