@@ -103,7 +103,7 @@ class Follower:
         found = self.answered(record, memory)
         read_at = self._picture.read_at(record.source)
         if found is None and read_at is not None and (
-            read_at >= memory.since
+            read_at > memory.since
         ):
             found = self.decided(record, memory, send)
         answer = memory.answer
@@ -137,7 +137,7 @@ class Follower:
             )
         if record.state in IN_FLIGHT:
             read_at = self._picture.read_at(record.source)
-            if read_at is None or read_at < memory.since:
+            if read_at is None or read_at <= memory.since:
                 return False
             migration = self._strategy.under_way(record, found)
             if migration is not None and (

@@ -53,6 +53,7 @@ class Mover:
     :param usable: says why a destination must not be used now, or None
     :param replan: finds new destinations for servers without one
     :param fenced: names hosts with a fence proof that holds
+    :param pool: makes the calls; by default threads of its own
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Mover:
         fenced: Callable[[], Collection[str]] = frozenset,
         times: moves.MoverTimes | None = None,
         retry: retries.RetryPolicy | None = None,
+        pool: futures.Executor | None = None,
         clock: Callable[[], float] = time.monotonic,
         utcnow: Callable[[], datetime.datetime] = _utcnow,
     ) -> None:
@@ -97,7 +99,7 @@ class Mover:
         self._records: dict[str, incidents.ServerRecord] = {}
         self._memory: dict[str, following.Memory] = {}
         self._replanned_at = _FOREVER_AGO
-        self._pool = futures.ThreadPoolExecutor(
+        self._pool = pool or futures.ThreadPoolExecutor(
             max_workers=pace.limits.ceiling, thread_name_prefix="mover"
         )
         self._closed = False

@@ -6,6 +6,9 @@ import datetime
 import threading
 import time
 
+from nova import exception as nova_exception
+
+from aacloud.clouds import errors
 from aacloud.clouds import evacuation
 from aacloud.clouds import mover as movers
 from aacloud.clouds import moves
@@ -13,6 +16,7 @@ from aacloud.clouds import pace
 from aacloud.core import adoption
 from aacloud.core import concurrency
 from aacloud.core import incidents
+from aacloud.core import retries
 from tests.functional.nova import nova_in_process
 from tests.unit.clouds import ledger as ledgers
 
@@ -213,7 +217,7 @@ class TestMover(MoverCase):
     def test_a_failed_evacuation_goes_to_the_spare(self):
         (uuid,) = self.boot("h1")
         self.kill("h1")
-        # Its nova-compute is gone, and Nova does not know yet.
+        # It turns out there that there is no room.
         self.computes["h2"].manager.rt.rebuild_claim = self.no_room
         ledger = ledgers.Ledger(
             [ledgers.record(uuid, "h2", spares=("h3",))]
@@ -221,7 +225,7 @@ class TestMover(MoverCase):
         self.run_mover(
             self.mover(
                 ledger,
-                retry=movers.retries.RetryPolicy(backoff_s=(0.2,)),
+                retry=retries.RetryPolicy(backoff_s=(0.2,)),
             ),
             ledger,
         )
@@ -237,7 +241,7 @@ class TestMover(MoverCase):
 
     @staticmethod
     def no_room(*args, **kwargs):
-        raise movers.errors.CloudError("there is no room")
+        raise nova_exception.ComputeResourcesUnavailable(reason="no room")
 
     def test_a_destination_that_went_down_is_not_used(self):
         (uuid,) = self.boot("h1")
@@ -301,7 +305,7 @@ class TestMover(MoverCase):
     def gone(self, uuid):
         try:
             self.cloud.server(uuid)
-        except movers.errors.CloudNotFound:
+        except errors.CloudNotFound:
             return True
         return False
 
