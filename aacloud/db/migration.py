@@ -109,6 +109,7 @@ def _connected(
             bounded,
             max_retries=0,
             mysql_sql_mode=conf.database.mysql_sql_mode,
+            sqlite_synchronous=conf.database.sqlite_synchronous,
         )
         try:
             with engine.connect() as opened:

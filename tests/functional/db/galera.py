@@ -96,16 +96,18 @@ class Cluster:
 
     def state(self, node: mariadb.MariaDB) -> tuple[str, str]:
         """What the node says of itself, and how many it sees."""
-        found = dict(node.execute("SHOW STATUS LIKE 'wsrep_%'"))
+        found: dict[str, str] = dict(
+            node.execute("SHOW STATUS LIKE 'wsrep_%'")
+        )
         return (
-            str(found.get("wsrep_local_state_comment")),
-            str(found.get("wsrep_cluster_size")),
+            found.get("wsrep_local_state_comment", ""),
+            found.get("wsrep_cluster_size", ""),
         )
 
     def conflicts(self) -> int:
         """Transactions that lost against one of the other node."""
         return sum(
-            int(str(value))
+            int(value)
             for node in self.nodes
             for name, value in node.execute("SHOW STATUS LIKE 'wsrep_local%'")
             if name in ("wsrep_local_cert_failures", "wsrep_local_bf_aborts")

@@ -11,6 +11,7 @@ import pwd
 import shutil
 import subprocess
 import time
+from typing import Any
 import uuid
 
 import pymysql
@@ -144,7 +145,7 @@ class MariaDB:
             **options,
         )
 
-    def execute(self, statement: str) -> tuple[tuple[object, ...], ...]:
+    def execute(self, statement: str) -> tuple[tuple[Any, ...], ...]:
         with self.connect(autocommit=True) as connection:
             cursor = connection.cursor()
             cursor.execute(statement)

@@ -15,7 +15,6 @@ import pathlib
 import tempfile
 import threading
 
-from oslo_db import options
 import pytest
 import sqlalchemy as sa
 
@@ -37,7 +36,6 @@ Server = worlds.Server
 def open_database(url: str, *, sync_wait: int) -> engine.Database:
     """At ``sync_wait`` 1 a read waits for what other nodes committed."""
     conf = worlds.configuration()
-    conf.register_opts(options.database_opts, "database")
     conf.set_override("mysql_wsrep_sync_wait", sync_wait, "database")
     return engine.Database(conf, connection=url)
 

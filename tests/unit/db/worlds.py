@@ -14,6 +14,7 @@ import uuid
 
 from oslo_config import cfg
 from oslo_db import exception as db_exc
+from oslo_db import options
 
 from aacloud.core import brakes
 from aacloud.core import incidents
@@ -29,8 +30,11 @@ Server = incidents.ServerState
 
 
 def configuration() -> cfg.ConfigOpts:
+    """Without a file; SQLite does not wait for the disk."""
     conf = cfg.ConfigOpts()
     conf([], default_config_files=[])
+    conf.register_opts(options.database_opts, "database")
+    conf.set_override("sqlite_synchronous", False, "database")
     return conf
 
 
