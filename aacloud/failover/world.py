@@ -225,19 +225,24 @@ class World:
                 "data centre with 'aacloud-manage topology apply'"
             )
         addresses = self.addresses()
+        wanted = peers.assign_targets(topology, per_vantage=per_vantage)[host]
         targets = tuple(
             schema.PeerTarget(
                 host=target.host,
                 vantage=target.vantage,
                 addresses=addresses[target.host],
             )
-            for target in peers.assign_targets(
-                topology, per_vantage=per_vantage
-            )[host]
+            for target in wanted
             if target.host in addresses
         )
         digest = hashlib.sha256(repr(targets).encode()).hexdigest()
-        return schema.Assignment(targets=targets, version=digest[:12])
+        # Soon again while hosts of the topology have not reported yet.
+        complete = len(targets) == len(wanted)
+        return schema.Assignment(
+            targets=targets,
+            version=digest[:12],
+            refresh_s=15.0 if complete else 3.0,
+        )
 
 
 def _guests(report: observations.Report) -> tuple[str, ...] | None:
