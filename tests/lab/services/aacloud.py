@@ -64,6 +64,8 @@ def _config(state: State, node: str) -> object:
 def _base(state: State, node: Node) -> Sections:
     sections = common(state, "aacloud")
     del sections["DEFAULT"]["log_options"]
+    # aacloud's own defaults find a RabbitMQ that is back sooner.
+    del sections["oslo_messaging_rabbit"]
     return sections | {
         "aacloud_service": {
             "health_host": node.mgmt,
@@ -85,6 +87,7 @@ def _agent(state: State, node: Node) -> Sections:
             "key_file": state.etc("aacloud", "probe.keys"),
             # All hosts of the lab share one process table.
             "compute_process": f"nova-compute/{node.name}/",
+            "guest_process": rf"^guest/{node.name}/([0-9a-f-]{{36}}) ",
             "state_path": own,
         }
     }
@@ -95,6 +98,8 @@ def _engine(state: State, node: Node) -> Sections:
         "database": {"connection": database_url(state, "aacloud")},
         "aacloud_failover": {
             "key_file": state.etc("aacloud", "probe.keys"),
+            # The computes of the lab report to Nova every 5 s.
+            "nova_fresh": 8,
         },
         "aacloud_fencing": {
             "inventory_file": state.etc("aacloud", "fencing.yaml"),

@@ -66,7 +66,9 @@ class Guest:
         running = self._process()
         if wanted == power_state.RUNNING and running is None:
             self._pid = process.spawn(
-                ["sleep", "infinity"],
+                # Its name tells host and server, as qemu's command line does.
+                ["bash", "-c", 'exec -a "$0" sleep infinity',
+                 f"guest/{NODE}/{self.uuid}"],
                 env={
                     **process.clean_environment(),
                     **process.tags(LAB, NODE, process.GUEST_SERVICE),
