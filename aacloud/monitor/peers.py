@@ -11,6 +11,7 @@ import threading
 from aacloud.monitor import state
 from aacloud.rpc import envelope
 from aacloud.rpc import rates
+from aacloud.rpc import peers
 from aacloud.rpc import schema
 
 LOG = logging.getLogger(__name__)
@@ -22,6 +23,8 @@ REFRESH_MAX = 300.0
 #: Back-off after a question without an answer, seconds.
 BACKOFF_FIRST = 1.0
 BACKOFF_MAX = 15.0
+#: The same when an engine answered that it does not know yet.
+UNKNOWN_MAX = 4.0
 
 Ask = Callable[[], schema.Assignment]
 Use = Callable[[schema.Assignment], None]
@@ -101,7 +104,10 @@ class PeerBook:
             assignment = self._ask()
         except Exception as error:  # noqa: BLE001 (drivers raise anything)
             self._backoff = min(
-                max(BACKOFF_FIRST, self._backoff * 2), BACKOFF_MAX
+                max(BACKOFF_FIRST, self._backoff * 2),
+                UNKNOWN_MAX
+                if isinstance(error, peers.AssignmentUnavailable)
+                else BACKOFF_MAX,
             )
             held_back = self._pace.due(type(error).__name__)
             if held_back is not None:
