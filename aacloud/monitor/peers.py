@@ -10,8 +10,8 @@ import threading
 
 from aacloud.monitor import state
 from aacloud.rpc import envelope
-from aacloud.rpc import rates
 from aacloud.rpc import peers
+from aacloud.rpc import rates
 from aacloud.rpc import schema
 
 LOG = logging.getLogger(__name__)
