@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import dataclasses
 import pathlib
 import shutil
@@ -68,7 +69,7 @@ def up(
     with locked(where):
         before = _made(where)
         if before is None:
-            _clean(where)
+            _clean(where, progress.say)
         elif _fit(before):
             progress.say("the lab is up already")
             return before
@@ -108,22 +109,20 @@ def _choose(
     )
 
 
-def _clean(where: pathlib.Path) -> list[str]:
-    """Take away what one cloud left, even half of one; what that was."""
-    done = []
+def _clean(where: pathlib.Path, say: Callable[[str], None]) -> None:
+    """Take away what one cloud left, even half of one."""
     procs = process.scan(str(where))
     # Everything goes away with its data: there is nothing to finish.
     process.kill(procs)
     if procs:
-        done.append(f"{len(procs)} processes ended")
+        say(f"{len(procs)} processes ended")
     prefix = prefix_of(str(where), DEFAULT)
     spaces = network.existing(prefix)
     network.remove(prefix)
     if spaces:
-        done.append(f"{len(spaces)} network namespaces removed")
+        say(f"{len(spaces)} network namespaces removed")
     if remove_cloud(where):
-        done.append("data of the cloud removed")
-    return done
+        say("data of the cloud removed")
 
 
 def _fit(state: State) -> bool:
@@ -253,8 +252,7 @@ def down(where: pathlib.Path, progress: Progress, purge: bool) -> None:
     if not where.exists():
         return
     with locked(where):
-        for line in _clean(where):
-            progress.say(line)
+        _clean(where, progress.say)
         if purge:
             shutil.rmtree(where)
             progress.say(f"{where} removed")

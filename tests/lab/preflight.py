@@ -14,8 +14,8 @@ from tests.lab.plan import PORTS
 
 GIB = 1024**3
 #: Free memory that the cloud takes without hosts, and for each host.
-BASE_MEMORY = 2.2 * GIB
-HOST_MEMORY = 0.35 * GIB
+BASE_MEMORY = 2.5 * GIB
+HOST_MEMORY = 0.3 * GIB
 #: Free disk for packages, environment, databases and the template.
 DISK = 4 * GIB
 FAMILIES = ("debian", "ubuntu")
