@@ -73,7 +73,7 @@ class Service:
     before: Callable[[], object] | None = None
     user: str | None = None
     weight: float = 1.0
-    seconds: float = 90.0
+    seconds: float = 180.0
 
     @property
     def key(self) -> tuple[str, str]:

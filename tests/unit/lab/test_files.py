@@ -3,8 +3,9 @@
 
 import configparser
 import json
-import multiprocessing
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.lab.plan import PlanError
 from tests.lab.services import aacloud
 from tests.lab.services import openstack
 from tests.lab.services.base import ini
+from tests.lab.state import CHECKOUT
 from tests.lab.state import LabBusy
 from tests.lab.state import locked
 from tests.lab.state import NoLab
@@ -56,30 +58,31 @@ def test_a_file_is_written_only_when_it_changes(
     assert [entry.name for entry in file.parent.iterdir()] == ["file"]
 
 
-def _hold(
-    where: pathlib.Path, held: multiprocessing.Event, end: object
-) -> None:
-    with locked(where):
-        held.set()
-        end.wait(30)
+HOLDER = """
+import pathlib, sys
+from tests.lab.state import locked
+with locked(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_two_programs_do_not_change_a_lab_at_once(state: State) -> None:
-    context = multiprocessing.get_context("spawn")
-    held, end = context.Event(), context.Event()
-    other = context.Process(target=_hold, args=(state.dir, held, end))
-    other.start()
-    try:
-        assert held.wait(30)
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(state.dir)],
+        cwd=CHECKOUT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
         with pytest.raises(LabBusy, match="another "), locked(state.dir):
             pass
         other.kill()  # a killed program must not leave its lock behind
-        other.join(30)
+        other.wait(60)
         with locked(state.dir):
             pass
-    finally:
-        end.set()
-        other.join(30)
 
 
 def test_each_agent_has_its_own_addresses(state: State) -> None:
