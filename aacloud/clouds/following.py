@@ -102,14 +102,15 @@ class Follower:
             return None
         found = self.answered(record, memory)
         read_at = self._picture.read_at(record.source)
-        if found is None and read_at is not None and (
-            read_at > memory.since
-        ):
-            found = self.decided(record, memory, send)
+        if found is not None or read_at is None or read_at <= memory.since:
+            # What was seen last is older than the call.
+            return found
+        found = self.decided(record, memory, send)
         answer = memory.answer
         if found is None and answer is not None and (
             answer.request_id != record.request_id
         ):
+            # Most often its migration shows in the same look: one step less.
             found = step(
                 record,
                 _S.REQUESTED,

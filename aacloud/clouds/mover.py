@@ -79,6 +79,8 @@ class Mover:
         self._pace = pace
         self._may_act = may_act
         self._usable = usable
+        self._fenced = fenced
+        self._fenced_now: Collection[str] = frozenset()
         self._replan = replan
         self._times = times or moves.MoverTimes()
         self._clock = clock
@@ -90,7 +92,7 @@ class Mover:
             strategy,
             self._picture,
             pace,
-            fenced=fenced,
+            fenced=lambda: self._fenced_now,
             times=self._times,
             retry=retry or retries.RetryPolicy(),
             clock=clock,
@@ -142,6 +144,7 @@ class Mover:
             return moves.Round(
                 tuple(self._records.values()), stopped=True, pause_s=0.1
             )
+        self._fenced_now = frozenset(self._fenced())
         self._collect()
         self._look(send)
         self._write(
