@@ -18,6 +18,7 @@ from tests.lab import process
 from tests.lab import rest
 from tests.lab import runner
 from tests.lab import servers
+from tests.lab import suite
 from tests.lab.control import Lab
 from tests.lab.control import Status
 from tests.lab.plan import Kind
@@ -102,6 +103,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     one.set_defaults(run=_demo)
 
+    one = commands.add_parser(
+        "test",
+        help="bring the lab up, let things fail in it, and see that aacloud "
+        "does what it must and nothing else",
+    )
+    one.add_argument(
+        "--all",
+        action="store_true",
+        help="all tests, also those that take long",
+    )
+    one.add_argument("-k", metavar="EXPR", help="only these, as pytest's -k")
+    one.set_defaults(run=_test)
+
     one = commands.add_parser("status", help="show what runs where")
     one.add_argument(
         "-f", "--format", choices=("table", "json"), default="table"
@@ -149,6 +163,13 @@ def _demo(arguments: argparse.Namespace) -> int:
     lab = Lab.up(arguments.dir, None, progress)
     progress.say("the lab is up")
     return demo.run(lab, progress)
+
+
+def _test(arguments: argparse.Namespace) -> int:
+    progress = Progress()
+    lab = Lab.up(arguments.dir, None, progress)
+    progress.say("the lab is up")
+    return suite.run(lab, everything=arguments.all, chosen=arguments.k)
 
 
 def _down(arguments: argparse.Namespace) -> int:

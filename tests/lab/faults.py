@@ -13,6 +13,7 @@ import pathlib
 import signal
 import time
 
+from tests.lab import crashes
 from tests.lab import hosts
 from tests.lab import network
 from tests.lab import process
@@ -177,7 +178,18 @@ def _engine_resume(state: State, dc: str) -> None:
     process.send(_engine_procs(state, dc), signal.SIGCONT)
 
 
-def _dc(state: State, dc: str) -> str:
+def _engine_crash(state: State, dc: str, point: str) -> None:
+    try:
+        crashes.arm(state, dc, point)
+    except crashes.PointError as error:
+        raise FaultError(str(error)) from error
+
+
+def _engine_plain(state: State, dc: str, *point: str) -> None:
+    crashes.disarm(state, dc)
+
+
+def _dc(state: State, dc: str, *point: str) -> str:
     _engine(state, dc)
     return dc
 
@@ -236,6 +248,10 @@ FAULTS = {
         Fault("engine-pause", ("DC",),
               "the engine of a DC stops without dying",
               _engine_pause, _engine_resume, _dc),
+        Fault(crashes.FAULT, ("DC", "POINT"),
+              "the engine of a DC dies as soon as it writes a state: "
+              "before:STATE or after:STATE",
+              _engine_crash, _engine_plain, _dc),
     )
 }  # fmt: skip
 #: Other words for mending.
