@@ -12,6 +12,10 @@ from aacloud.core.incidents import Event
 from aacloud.core.incidents import ServerRecord
 from aacloud.core.incidents import ServerState
 
+#: The kind of the events that tell of a new state of the incident; their
+#: detail names it under "to".
+_STATE = "state"
+
 #: Servers which ran before their host died; the others had no downtime.
 _RAN = frozenset({"active"})
 
@@ -24,8 +28,10 @@ class Summary:
     :ivar by_reason: reason code -> how many servers that need a person.
     :ivar downtime_max_s: of the servers that ran and were recovered.
     :ivar total_s: from the first server down to the last one up again.
-    :ivar steps: event kind -> seconds from the first server down to the
-        first event of that kind.
+    :ivar steps: name of a step -> seconds from the first server down until
+        it was first reached. Steps are the states of the incident, by their
+        values, and the other events that concern no single server, by their
+        kinds.
     """
 
     servers: int
@@ -102,8 +108,16 @@ def _steps(
     for event in ordered:
         if start is not None and event.server is None:
             steps.setdefault(
-                event.kind, max(0.0, (event.at - start).total_seconds()))
+                _step_of(event),
+                max(0.0, (event.at - start).total_seconds()))
     return steps
+
+
+def _step_of(event: Event) -> str:
+    reached = event.detail.get("to")
+    if event.kind == _STATE and isinstance(reached, str):
+        return reached
+    return event.kind
 
 
 def _median(ordered: Sequence[float]) -> float | None:

@@ -76,3 +76,30 @@ def test_an_incident_without_servers():
     assert summary.total_s is None
     assert summary.downtime_median_s is None
     assert summary.steps == {"detected": 0.0}
+
+
+def test_steps_are_named_by_the_states_that_were_reached():
+    events = [
+        Event(1, "i1", later(12.0), "state", "x", detail={"to": "detected"}),
+        Event(2, "i1", later(13.0), "plan", "2 servers"),
+        Event(3, "i1", later(15.0), "state", "x", detail={
+            "from": "fencing", "to": "fenced"}),
+        Event(4, "i1", later(16.0), "incident", "waits", detail={
+            "from": "fenced", "to": "fenced"}),
+        Event(5, "i1", later(20.0), "state", "x", detail={
+            "to": "evacuating"}),
+        Event(6, "i1", later(25.0), "state", "x", detail={
+            "to": "verifying"}),
+        Event(7, "i1", later(26.0), "state", "again", detail={
+            "to": "evacuating"}),
+        Event(8, "i1", later(27.0), "server", "x", server="a", detail={
+            "to": "landed"})]
+    assert summarize([moved("a", 0.0, 27.0)], events).steps == {
+        "detected": 12.0, "plan": 13.0, "fenced": 15.0, "incident": 16.0,
+        "evacuating": 20.0, "verifying": 25.0}
+
+
+@pytest.mark.parametrize("detail", [{}, {"to": None}, {"to": 3}])
+def test_a_state_event_that_does_not_say_where_to(detail):
+    events = [Event(1, "i1", later(3.0), "state", "x", detail=detail)]
+    assert summarize([], events).steps == {"state": 0.0}
