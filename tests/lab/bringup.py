@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import dataclasses
+import functools
 import pathlib
 import shutil
 import time
@@ -27,6 +28,7 @@ from tests.lab.services import aacloud
 from tests.lab.services import bmc
 from tests.lab.services import infra
 from tests.lab.services import openstack
+from tests.lab.services.base import Job
 from tests.lab.services.base import Service
 from tests.lab.state import DEFAULT
 from tests.lab.state import locked
@@ -157,16 +159,25 @@ def _bring_up(state: State, progress: Progress) -> None:
         made.touch()
     for line in faults.mend_all(state):
         progress.say(f"mended: {line}")
-    Runner(state, services(state), progress).run()
     cloud = Cloud(state)
-    seed.create(cloud)
-    progress.say("flavors and image")
-    _computes(state, cloud)
-    progress.say("every compute can be scheduled to")
-    aacloud.apply_topology(state)
-    progress.say("topology applied")
+    Runner(
+        state, [*services(state), *_jobs(state, cloud)], progress
+    ).run()
     _watched(state, cloud)
     progress.say("the cloud is up")
+
+
+def _jobs(state: State, cloud: Cloud) -> list[Job]:
+    def topology() -> None:
+        _computes(state, cloud)
+        aacloud.apply_topology(state)
+
+    return [
+        Job("flavors and image", functools.partial(seed.create, cloud),
+            after=("nova-api", "glance")),
+        Job("topology", topology,
+            after=("nova-compute", "nova-api", "aacloud-api")),
+    ]  # fmt: skip
 
 
 def configure(state: State) -> None:

@@ -89,8 +89,8 @@ def _packages(state: State, progress: Progress) -> None:
 
 # -- virtual environment -------------------------------------------------
 def environment_key() -> str:
-    """What the environment depends on."""
-    digest = hashlib.sha256(sys.version.encode())
+    """What is to be installed."""
+    digest = hashlib.sha256()
     for file in (CONSTRAINTS, *REQUIREMENTS):
         digest.update(file.read_bytes())
     return digest.hexdigest()
@@ -98,11 +98,17 @@ def environment_key() -> str:
 
 def _environment(state: State, progress: Progress) -> None:
     stamp = state.venv / STAMP
-    if stamp.exists() and stamp.read_text() == environment_key():
+    found = stamp.read_text().splitlines() if stamp.exists() else []
+    wanted = [sys.version.replace("\n", " "), environment_key()]
+    if found == wanted:
         return
-    shutil.rmtree(state.venv, ignore_errors=True)
     progress.say("installing Python packages (a minute or two)")
-    _logged(state, "pip", [sys.executable, "-m", "venv", str(state.venv)])
+    if found[:1] != wanted[:1]:
+        # Half an environment, or one of another Python: begin anew.
+        shutil.rmtree(state.venv, ignore_errors=True)
+        _logged(
+            state, "pip", [sys.executable, "-m", "venv", str(state.venv)]
+        )
     pip = [
         state.bin("pip"), "--disable-pip-version-check", "install",
         "--no-compile", "-c", str(CONSTRAINTS),
@@ -118,7 +124,7 @@ def _environment(state: State, progress: Progress) -> None:
          str(state.venv / "lib")],
         check=False,
     )  # fmt: skip
-    stamp.write_text(environment_key())
+    stamp.write_text("\n".join(wanted))
     progress.say("Python packages installed")
 
 

@@ -79,7 +79,7 @@ def look(
     """What the process is to a lab; None when it is nothing or dead."""
     base = proc / str(pid)
     try:
-        tags = parse_environ((base / "environ").read_bytes())
+        tags = parse_environ(_environ(base))
         if LAB not in tags or NODE not in tags:
             return None
         state = parse_state((base / "stat").read_text())
@@ -100,6 +100,21 @@ def look(
 def tags(lab: str, node: str, service: str) -> dict[str, str]:
     """The variables that make a process findable."""
     return {LAB: lab, NODE: node, SERVICE: service}
+
+
+def _environ(base: pathlib.Path) -> bytes:
+    """The environment of a process, also of one that is just being started.
+
+    In the middle of an exec the file is empty for a moment. Kernel threads
+    and zombies have an empty one for good, and no executable.
+    """
+    for _ in range(5):
+        raw = (base / "environ").read_bytes()
+        if raw:
+            return raw
+        os.readlink(base / "exe")
+        time.sleep(0.002)
+    return b""
 
 
 def clean_environment() -> dict[str, str]:

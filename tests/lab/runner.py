@@ -10,6 +10,7 @@ import time
 
 from tests.lab import process
 from tests.lab.progress import Progress
+from tests.lab.services.base import Job
 from tests.lab.services.base import Service
 from tests.lab.state import State
 
@@ -24,16 +25,19 @@ class NotUp(RuntimeError):
 class Runner:
     """Brings services up.
 
-    :param services: all that shall be up; their needs are among them
+    :param steps: all that shall be up and done; their needs are among them
     """
 
     def __init__(
-        self, state: State, services: Sequence[Service], progress: Progress
+        self,
+        state: State,
+        steps: Sequence[Service | Job],
+        progress: Progress,
     ) -> None:
         self._state = state
-        self._services = services
+        self._steps = steps
         self._progress = progress
-        self._up = {one.label: threading.Event() for one in services}
+        self._up = {one.label: threading.Event() for one in steps}
         self._stop = threading.Event()
         self._slots = threading.Semaphore(AT_ONCE)
         self.started: list[str] = []
@@ -43,8 +47,8 @@ class Runner:
 
         :raises NotUp: the first service that did not come up.
         """
-        pool = concurrent.futures.ThreadPoolExecutor(len(self._services))
-        futures = [pool.submit(self._one, one) for one in self._services]
+        pool = concurrent.futures.ThreadPoolExecutor(len(self._steps))
+        futures = [pool.submit(self._one, one) for one in self._steps]
         try:
             for future in concurrent.futures.as_completed(futures):
                 future.result()
@@ -52,8 +56,8 @@ class Runner:
             self._stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _one(self, service: Service) -> None:
-        for need in service.after:
+    def _one(self, step: Service | Job) -> None:
+        for need in step.after:
             for label, event in self._up.items():
                 if need in (label, label.partition("@")[0]):
                     while not event.wait(0.1):
@@ -62,12 +66,20 @@ class Runner:
         with self._slots:
             if self._stop.is_set():
                 return
-            self._progress.wait(service.label)
+            self._progress.wait(step.label)
             try:
-                self._ensure(service)
+                if isinstance(step, Job):
+                    self._do(step)
+                else:
+                    self._ensure(step)
             finally:
-                self._progress.done(service.label)
-        self._up[service.label].set()
+                self._progress.done(step.label)
+        self._up[step.label].set()
+
+    def _do(self, job: Job) -> None:
+        begun = time.monotonic()
+        job.work()
+        self._progress.say(f"{job.label} ({time.monotonic() - begun:.1f} s)")
 
     def _ensure(self, service: Service) -> None:
         begun = time.monotonic()
@@ -76,12 +88,12 @@ class Runner:
             if service.answers(self._state):
                 return
             # It may still be on its way since an earlier, killed start.
-            if self._wait(service, 0.0, service.seconds / 3):
+            if self._wait(service, alive[0].pid, 0.0, service.seconds / 3):
                 return
             process.kill(alive)
         since = time.time()
-        service.start(self._state)
-        if not self._wait(service, since, service.seconds):
+        pid = service.start(self._state)
+        if not self._wait(service, pid, since, service.seconds):
             if self._stop.is_set():
                 return
             raise NotUp(self._story(service))
@@ -95,14 +107,17 @@ class Runner:
             process.scan(str(self._state.dir))
         )[service.key]
 
-    def _wait(self, service: Service, since: float, seconds: float) -> bool:
+    def _wait(
+        self, service: Service, pid: int, since: float, seconds: float
+    ) -> bool:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self._stop.is_set():
             if service.answers(self._state, since):
                 return True
-            if not self._alive(service):
+            # One pid is looked at far more cheaply than all of them.
+            if process.look(pid) is None:
                 return False
-            self._stop.wait(0.25)
+            self._stop.wait(0.3)
         return False
 
     def _story(self, service: Service) -> str:

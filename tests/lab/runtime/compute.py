@@ -8,25 +8,29 @@ tells when it listens.
 
 from __future__ import annotations
 
+import importlib
 import pathlib
 import sys
 
-# Nova patches the threading model on import: this one must come first, and
-# the others therefore stand further down.
-from nova.cmd import compute
+from tests.lab.runtime import daemon
+
+MANAGER = "tests.lab.runtime.manager"
 
 
 def main() -> None:
+    # Nova sets the threading model when this is imported: it comes first.
+    run = daemon.load("nova.cmd.compute:main")
     from nova import service
     import nova.virt
 
     here = pathlib.Path(__file__).resolve().parent
     nova.virt.__path__.append(str(here / "virt"))
-    service.SERVICE_MANAGERS["nova-compute"] = (
-        "tests.lab.runtime.manager.LabComputeManager"
-    )
+    importlib.import_module(MANAGER)
+    importlib.import_module("nova.virt.aalab")
+    service.SERVICE_MANAGERS["nova-compute"] = f"{MANAGER}.LabComputeManager"
     sys.argv[0] = "nova-compute"
-    compute.main()
+    daemon.settle()
+    run()
 
 
 if __name__ == "__main__":

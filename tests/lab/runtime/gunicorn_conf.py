@@ -4,6 +4,8 @@
 import os
 import sys
 
+from tests.lab.runtime.daemon import settle
+
 bind = os.environ["AALAB_BIND"]
 workers = 1
 threads = int(os.environ["AALAB_THREADS"])
@@ -20,3 +22,8 @@ control_socket_disable = True
 def post_fork(server, worker):
     """Several of the applications parse the command line as their own."""
     sys.argv = sys.argv[:1]
+
+
+def post_worker_init(worker):
+    """The application is imported now."""
+    settle()

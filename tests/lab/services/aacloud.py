@@ -217,7 +217,9 @@ def engine(state: State, node: Node) -> Service:
             state.bin("aacloud-failover"),
             "--config-file", str(_config(state, node.name)),
         ),
-        after=("aacloud-api", "rabbitmq", "etcd", "keystone"),
+        # A new engine reads the topology at once, and again half a minute
+        # later: it shall find it.
+        after=("aacloud-api", "rabbitmq", "etcd", "keystone", "topology"),
         address=(node.mgmt, PORTS["aacloud-health"]),
         weight=3,
     )  # fmt: skip
@@ -231,7 +233,9 @@ def agent(state: State, node: Node) -> Service:
             state.bin("aacloud-agent"),
             "--config-file", str(_config(state, node.name)),
         ),
-        after=("rabbitmq",),
+        # An agent asks an engine whom to probe, and less often when none
+        # answers.
+        after=("aacloud-failover",),
         address=(node.mgmt, PORTS["aacloud-health"]),
         weight=2,
     )  # fmt: skip

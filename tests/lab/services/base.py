@@ -125,6 +125,15 @@ class Service:
         return self.ready is None or self.ready(since)
 
 
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """Work that is done once between the starts of services."""
+
+    label: str
+    work: Callable[[], None]
+    after: tuple[str, ...] = ()
+
+
 def ini(sections: Mapping[str, Mapping[str, object]]) -> str:
     """An oslo.config file; a tuple is an option given several times."""
     lines = []

@@ -394,7 +394,8 @@ def services(state: State) -> list[Service]:
                 ),
                 node=CONTROL,
                 argv=(
-                    state.bin(name),
+                    state.bin("python"), "-m", "tests.lab.runtime.daemon",
+                    name.replace("nova-", "nova.cmd.") + ":main",
                     "--config-file", str(state.etc("nova", "nova.conf")),
                 ),
                 after=("mariadb", "rabbitmq"),
