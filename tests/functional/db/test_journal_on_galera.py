@@ -248,10 +248,10 @@ class TestWithoutCausalReads:
             assert all(
                 isinstance(one, int) or one.deposed for one in outcomes
             ), outcomes
-        assert sorted(taken) == list(range(1, len(taken) + 1))
+        assert len(set(taken)) == len(taken)
         now = judge.journal.leader()
         assert now is not None
-        assert now.epoch == len(taken)
+        assert now.epoch == max(taken)
 
     def test_the_deposed_falls_silent(
         self,

@@ -159,7 +159,11 @@ class RaceCases:
                 for one in lost
             ), outcomes
             taken += epochs
-        assert sorted(taken) == list(range(1, len(taken) + 1))
+        # One may be skipped: raised, and at once raised again by the other.
+        assert len(set(taken)) == len(taken)
+        now = leader.journal.leader()
+        assert now is not None
+        assert now.epoch == max(taken)
 
     def test_the_deposed_falls_silent_at_the_takeover(
         self, leader: worlds.Engine, rival: worlds.Engine

@@ -171,6 +171,10 @@ class TwoEngines(stateful.RuleBasedStateMachine):
 
 
 TwoEngines.TestCase.settings = hypothesis.settings(
-    max_examples=20, stateful_step_count=20, deadline=None
+    max_examples=20,
+    stateful_step_count=20,
+    deadline=None,
+    # A busy disk is no fault of the examples.
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 TestTwoEngines = TwoEngines.TestCase
