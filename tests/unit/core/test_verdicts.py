@@ -239,6 +239,26 @@ def test_patients_votes_for_down_do_not_count():
     assert "dead" not in states(judgement).values()
 
 
+def test_a_patient_that_knows_less_stays_a_patient():
+    """Else a probe that is not made would give its word weight again."""
+    view = Scene(cloud()).view()
+    report = view.reports[H]
+    for network in NETWORKS:
+        targets = [o for o in report.observations if o.network == network]
+        half = len(targets) // 2
+        for reach in (Reach.DOWN, Reach.UNKNOWN):
+            seen = [
+                dataclasses.replace(o, reach=Reach.DOWN if n < half
+                                    else reach if n == half else Reach.UP)
+                for n, o in enumerate(targets)]
+            judgement = verdicts.judge(
+                dataclasses.replace(view, reports={
+                    **view.reports, H: dataclasses.replace(
+                        report, observations=tuple(seen))}),
+                DetectionPolicy(), NOW)
+            assert list(judgement.patients[H]) == [network]
+
+
 def test_an_answer_to_a_patient_is_still_an_answer():
     scene = Scene(cloud()).kill(H)
     view = scene.view()
