@@ -239,6 +239,18 @@ def test_endpoint_with_the_version(server: Server, shell: Shell) -> None:
     assert result.status == 0, result.err
 
 
+def test_command_as_it_is_installed(stage: Stage, shell: Shell) -> None:
+    """Most others run it in a fork of a warm process."""
+    tree = shell.run("topology", "show")
+    assert (tree.status, tree.err) == (0, "")
+    assert "│  ├─ dc1-r1" in tree.out.splitlines()
+    armed = shell.run("failover", "arm", "-f", "json")
+    assert armed.json["not_armed"] == []
+    missing = shell.run("host", "show", "dc9-r1-h1")
+    assert missing.status == 1
+    assert "dc9-r1-h1" in missing.err
+
+
 def test_nobody_answers(server: Server, shell: Shell) -> None:
     server.stop()
     result = shell("failover", "arm")
