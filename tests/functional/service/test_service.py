@@ -51,13 +51,15 @@ class Process:
         self.out = directory / "out"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def configure(self, behaviour: str = "good", tick: object = 1) -> None:
+    def configure(
+        self, behaviour: str = "good", tick: object = 1, reports: str = ""
+    ) -> None:
         (self.directory / "aacloud.conf").write_text(
             f"[DEFAULT]\nlog_file = {self.log}\n"
             f"[aacloud_agent]\nhost = {behaviour}\n"
             f"[aacloud_failover]\ntick = {tick}\n"
             f"[aacloud_service]\nhealth_port = {self.port}\n"
-            f"[oslo_reports]\nlog_dir = {self.directory}\n"
+            f"[oslo_reports]\nlog_dir = {self.directory}\n{reports}\n"
         )
 
     def start(self) -> None:
@@ -100,6 +102,12 @@ class Process:
             return {}
         finally:
             connection.close()
+
+    def report(self) -> str:
+        """Return the report that was written; empty if there is none."""
+        for path in self.directory.glob("aacloud-ticker_gurumed*"):
+            return path.read_text()
+        return ""
 
     def worker(self) -> int:
         """Wait for a worker that answers, and return its process id."""
@@ -180,16 +188,33 @@ def test_sigusr2_writes_a_report_of_the_worker(process: Process) -> None:
     process.start()
     worker = process.worker()
     process.signal(signal.SIGUSR2)
-
-    def report() -> str:
-        for path in process.directory.glob("aacloud-ticker_gurumed*"):
-            return path.read_text()
-        return ""
-
-    until(lambda: "\nticker = FAILED" in report(), "the report")
-    assert f"pid={worker} " in report()
-    assert "ticker.py" in report(), "the daemon's threads are not in it"
+    until(lambda: "\nticker = FAILED" in process.report(), "the report")
+    assert f"pid={worker} " in process.report()
+    assert "ticker.py" in process.report(), "the threads are not in it"
     assert process.worker() == worker
+
+
+def test_a_touched_file_writes_a_report_too(process: Process) -> None:
+    touched = process.directory / "touch-me"
+    touched.touch()
+    process.configure(
+        reports=f"file_event_handler = {touched}\n"
+        "file_event_handler_interval = 1"
+    )
+    process.start()
+    worker = process.worker()
+    # The watcher compares with its own start.
+    later = time.time() + 60
+    os.utime(touched, (later, later))
+    until(lambda: f"pid={worker} " in process.report(), "the report")
+
+
+def test_a_file_to_touch_that_is_not_there(process: Process) -> None:
+    missing = process.directory / "touch-me"
+    process.configure(reports=f"file_event_handler = {missing}")
+    process.start()
+    process.worker()
+    assert process.logged(f"names {missing}, which does not exist")
 
 
 def test_a_worker_that_dies_is_replaced(process: Process) -> None:
