@@ -4,7 +4,6 @@
 from oslo_config import cfg
 from oslo_policy import policy
 
-from aacloud import conf as aacloud_conf
 from aacloud.api import context
 from aacloud.api import errors
 from aacloud.api import policies
@@ -43,8 +42,10 @@ class Policy:
 def get_enforcer() -> policy.Enforcer:
     """Return the enforcer of the configured cloud, for oslo.policy's tools.
 
-    The tools have parsed their own command line; aacloud's files are read
-    from their usual places.
+    The tools have parsed their own command line into the global options, and
+    none can be added there any more. aacloud's files are read from their
+    usual places into options of their own.
     """
-    aacloud_conf.parse_args([], "aacloud-api")
-    return Policy(aacloud_conf.CONF).enforcer
+    conf = cfg.ConfigOpts()
+    conf([], project="aacloud", prog="aacloud-api")
+    return Policy(conf).enforcer

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import pathlib
 import re
+import subprocess
+import sys
 
 from oslo_policy import policy as oslo_policy
 import pytest
@@ -14,6 +17,8 @@ from aacloud.api import policies
 from aacloud.api import policy
 from tests.unit.api.stage import Stage
 from tests.unit.api.stage import State
+
+BIN = pathlib.Path(sys.executable).parent
 
 PUBLIC, READ, WRITE = "public", "read", "write"
 
@@ -182,3 +187,23 @@ def test_every_rule_explains_itself() -> None:
     for rule in policies.list_rules():
         assert rule.description
         assert re.match(r"aacloud:[a-z_:]+$", rule.name)
+
+
+@pytest.mark.parametrize(
+    ("tool", "wanted"),
+    [
+        ("oslopolicy-policy-generator", '"aacloud:hosts:list"'),
+        ("oslopolicy-sample-generator", '#"aacloud:hosts:list"'),
+    ],
+)
+def test_tools_of_oslo_policy(tool: str, wanted: str) -> None:
+    """They parse their own command line before they import anything."""
+    done = subprocess.run(
+        [str(BIN / tool), "--namespace", "aacloud"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert wanted in done.stdout
