@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Making the lab calm: what a test may rely on when it begins."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from tests.lab import crashes
+from tests.lab import faults
+from tests.lab import hosts
+from tests.lab import process
+from tests.lab import servers
+from tests.lab.plan import DCS
+from tests.lab.rest import RestError
+from tests.lab.suite.looking import Look
+
+LOG = logging.getLogger(__name__)
+
+#: What the names of the servers of the tests, and of the demo, begin with.
+PREFIX = "lt-"
+LEFTOVERS = (PREFIX, "demo-")
+SECONDS = 180.0
+
+#: Incidents in these end by themselves as soon as their host is up.
+_EARLY = frozenset({
+    "detected", "shadowed", "admitted", "planned", "fencing"})
+
+
+class NotCalm(RuntimeError):
+    """The lab did not become calm; the text says what is missing."""
+
+
+def make(look: Look, mode: str, *, crashable: bool = False) -> None:
+    """Mend everything, and wait until all of it is well.
+
+    :param mode: what auto-failover is to be set to for the whole cloud
+    :param crashable: whether the engines are to be run by the launcher
+    :raises NotCalm: it does not become so
+    """
+    for line in faults.mend_all(look.lab.state):
+        LOG.info("mended: %s", line)
+    _start_missing(look, crashable)
+    until = time.monotonic() + SECONDS
+    told: list[str] = []
+    while True:
+        missing = _missing(look)
+        if not missing:
+            break
+        if missing != told:
+            LOG.info("waits for: %s", "; ".join(missing))
+            told = missing
+        if time.monotonic() > until:
+            raise NotCalm(
+                f"the lab is not calm after {SECONDS:.0f} s; missing are:\n"
+                + "\n".join(f"- {text}" for text in missing))
+        time.sleep(0.5)
+    _set_modes(look, mode)
+
+
+def _start_missing(look: Look, crashable: bool) -> None:
+    state = look.lab.state
+    for dc in DCS:
+        if crashable:
+            crashes.make_crashable(state, dc)
+        elif crashes.is_crashable(state, dc):
+            crashes.disarm(state, dc)
+    running = process.by_service(process.scan(str(state.dir)))
+    for service in look.lab.services():
+        if not running[service.key]:
+            LOG.info("starts %s", service.label)
+            service.start(state)
+
+
+def _missing(look: Look) -> list[str]:
+    """What is not calm, in words."""
+    try:
+        found = [*_processes(look), *_engines(look)]
+        return found or [*_incidents(look), *_hosts(look), *_servers(look)]
+    except (RestError, OSError) as error:
+        return [str(error)]
+
+
+def _processes(look: Look) -> list[str]:
+    running = process.by_service(look.lab.processes())
+    return [
+        f"{service.label} does not run"
+        for service in look.lab.services()
+        if not running[service.key]
+    ] + [
+        f"host {host} has no power"
+        for host in look.lab.hosts
+        if not hosts.powered(look.lab.state, host)
+    ]
+
+
+def _engines(look: Look) -> list[str]:
+    found = []
+    for dc in DCS:
+        well, text = look.health(f"{dc}-ha")
+        if not well:
+            found.append(f"the engine of {dc} is not well: {text}")
+    leaders = look.leaders()
+    if len(leaders) != 1:
+        found.append(f"one engine has to lead, now: {leaders or 'none'}")
+    return found
+
+
+def _incidents(look: Look) -> list[str]:
+    is_open = look.incidents(open="true")
+    if any(one["state"] not in _EARLY for one in is_open):
+        # An incident whose host was fenced is only ended while armed.
+        _set_modes(look, "armed")
+    return [
+        f"incident {one['id']} of {one['host']} is {one['state']}"
+        f" ({one['waiting'] or 'goes on'})"
+        for one in is_open
+    ]
+
+
+def _hosts(look: Look) -> list[str]:
+    found = []
+    computes = look.computes()
+    known = look.hosts()
+    for host in look.lab.hosts:
+        service = computes.get(host)
+        seen = known.get(host)
+        if service is None or seen is None:
+            found.append(f"host {host} is not known")
+            continue
+        if service["forced_down"]:
+            found.append(f"host {host} is forced down")
+        if service["status"] != "enabled":
+            found.append(f"host {host} is disabled")
+        if service["state"] != "up":
+            found.append(f"nova-compute of host {host} is down for Nova")
+        if seen["state"] != "up":
+            found.append(f"host {host} is {seen['state']}: {seen['reasons']}")
+        bad = {
+            name: word for name, word in seen["networks"].items()
+            if word != "up"}
+        if bad or not seen["networks"]:
+            found.append(f"host {host} on its networks: {bad or 'unknown'}")
+        nova = seen["nova"]
+        if nova.get("state") != "up" or nova.get("forced_down"):
+            found.append(f"host {host} in the eyes of the engine: {nova}")
+    return found
+
+
+def _servers(look: Look) -> list[str]:
+    """Leftovers; they are deleted once all hosts are well."""
+    listed = servers.listed(look.lab)
+    left = {
+        server: one for server, one in listed.items()
+        if one["name"].startswith(LEFTOVERS)}
+    for server, one in left.items():
+        if one["OS-EXT-STS:task_state"] != "deleting":
+            try:
+                look.lab.cloud.delete("nova-api", f"/servers/{server}")
+            except RestError as error:
+                if error.status != 404:
+                    raise
+    stray = set(look.lab.guests()) - set(listed)
+    return [
+        *(f"server {one['name']} is still there" for one in left.values()),
+        *(f"the guest {guest} of no server runs" for guest in sorted(stray)),
+    ]
+
+
+def _set_modes(look: Look, mode: str) -> None:
+    for one in look.modes():
+        if one["level"] != "cloud":
+            look.unset_mode(one["level"], one["name"])
+    look.set_mode("cloud", "cloud", mode)

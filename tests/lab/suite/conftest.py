@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each test gets a calm lab; how calm it is to be, its markers say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import os
+
+import pytest
+
+from tests.lab.control import Lab
+from tests.lab.suite import calm
+from tests.lab.suite.looking import Look
+from tests.lab.suite.stage import Stage
+
+MARKERS = (
+    "mode(name): what auto-failover is set to, armed unless given",
+    "crashable: the engines are run by the launcher that can crash them",
+    "long: left out unless --all is given",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all", action="store_true", help="also the tests that take long")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in MARKERS:
+        config.addinivalue_line("markers", line)
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    if config.getoption("--all"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """The lab that is up; it is left as it is delivered."""
+    lab = Lab.open(os.environ.get("AACLOUD_LAB_DIR"))
+    yield lab
+    calm.make(Look(lab), "shadow")
+
+
+@pytest.fixture
+def stage(lab: Lab, request: pytest.FixtureRequest) -> Stage:
+    """A calm lab, and the means to disturb it."""
+    mode = request.node.get_closest_marker("mode")
+    look = Look(lab)
+    calm.make(
+        look,
+        mode.args[0] if mode else "armed",
+        crashable=bool(request.node.get_closest_marker("crashable")),
+    )
+    return Stage(lab, look)

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Nova, aacloud's API and its daemons say of the lab's cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import dataclasses
+import datetime
+import re
+from typing import Any
+
+from prometheus_client import parser
+
+from tests.lab import rest
+from tests.lab.control import Lab
+from tests.lab.plan import DCS
+from tests.lab.plan import PORTS
+from tests.lab.services import infra
+
+JSON = dict[str, Any]
+
+_REASON = re.compile(r"<LI>(.*?)</LI>|<TD>(.*?)</TD>", re.DOTALL)
+
+
+@dataclasses.dataclass(frozen=True)
+class Leader:
+    """Who leads, as the database has it; ``taken_at`` is Unix time."""
+
+    dc: str
+    epoch: int
+    taken_at: float
+
+
+class Metrics:
+    """The numbers of one daemon at one moment."""
+
+    def __init__(self, text: str) -> None:
+        self._samples = [
+            sample
+            for family in parser.text_string_to_metric_families(text)
+            for sample in family.samples
+        ]
+
+    def value(self, name: str, **labels: str) -> float:
+        """The sum of the samples of that name with these labels."""
+        return sum(
+            sample.value
+            for sample in self._samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+
+def answered(question: Callable[[], Any]) -> Any:
+    """What was answered; None while a service cannot answer."""
+    try:
+        return question()
+    except rest.RestError as error:
+        if 0 < error.status < 500:
+            raise
+        return None
+
+
+class Look:
+    """Reads only, and asks anew each time."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self._cloud = lab.cloud
+
+    # -- aacloud ---------------------------------------------------------
+    def incidents(self, **filters: str) -> list[JSON]:
+        """Incidents, the newest first."""
+        query = "&".join(f"{key}={value}" for key, value in filters.items())
+        return self._cloud.get("aacloud-api", f"/incidents?{query}")[
+            "incidents"]
+
+    def incident(self, incident: str) -> JSON:
+        return self._cloud.get("aacloud-api", f"/incidents/{incident}")[
+            "incident"]
+
+    def records(self, incident: str) -> dict[str, JSON]:
+        """Server id -> how far its move has come."""
+        answer = self._cloud.get(
+            "aacloud-api", f"/incidents/{incident}/servers")
+        return {server["id"]: server for server in answer["servers"]}
+
+    def events(self, incident: str) -> list[JSON]:
+        return self._cloud.get(
+            "aacloud-api", f"/incidents/{incident}/events?limit=1000")[
+            "events"]
+
+    def hosts(self) -> dict[str, JSON]:
+        answer = self._cloud.get("aacloud-api", "/hosts")
+        return {host["name"]: host for host in answer["hosts"]}
+
+    def modes(self) -> list[JSON]:
+        """What is set for domains."""
+        return self._cloud.get("aacloud-api", "/failover/modes")["modes"]
+
+    def set_mode(self, level: str, name: str, mode: str) -> None:
+        self._cloud.put(
+            "aacloud-api", f"/failover/modes/{level}/{name}",
+            {"mode": mode, "reason": "a test of the lab"})
+
+    def unset_mode(self, level: str, name: str) -> None:
+        self._cloud.delete(
+            "aacloud-api", f"/failover/modes/{level}/{name}")
+
+    # -- daemons ---------------------------------------------------------
+    def leader(self) -> Leader:
+        """Asked of the database itself, so that no engine has to answer."""
+        holder, epoch, taken_at = infra.sql(
+            self.lab.state,
+            "SELECT holder, epoch, taken_at FROM aacloud.leaderships "
+            "WHERE name = 'failover'",
+        ).strip().split("\t")
+        when = datetime.datetime.fromisoformat(taken_at).replace(
+            tzinfo=datetime.timezone.utc)
+        return Leader(
+            holder.partition("-")[0], int(epoch), when.timestamp())
+
+    def leads(self, dc: str) -> bool:
+        """Whether the engine of a DC takes itself for the leader."""
+        return self.metrics(f"{dc}-ha").value("aacloud_failover_leads") == 1
+
+    def leaders(self) -> list[str]:
+        """The DCs whose engine takes itself for the leader."""
+        return [dc for dc in DCS if answered(lambda dc=dc: self.leads(dc))]
+
+    def metrics(self, node: str) -> Metrics:
+        """The metrics of the aacloud daemon of a node, asked on the node."""
+        status, text = self._daemon(node, "/metrics")
+        if status != 200:
+            raise rest.RestError(status, f"/metrics of {node}: {status}")
+        return Metrics(text)
+
+    def health(self, node: str) -> tuple[bool, str]:
+        """Whether the aacloud daemon of a node is well, and what ails it."""
+        status, text = self._daemon(node, "/healthcheck")
+        found = [
+            " ".join((item or cell).split())
+            for item, cell in _REASON.findall(text)
+        ]
+        return status == 200, "; ".join(found) or text
+
+    def _daemon(self, node: str, path: str) -> tuple[int, str]:
+        address = self.lab.plan.node(node).mgmt
+        status, text, _headers = rest.request(
+            self.lab.state.namespace(node), "GET",
+            f"http://{address}:{PORTS['aacloud-health']}{path}",
+            headers={"Accept": "text/plain"}, timeout=10)
+        return status, text if isinstance(text, str) else str(text)
+
+    # -- Nova ------------------------------------------------------------
+    def computes(self) -> dict[str, JSON]:
+        """Host -> its nova-compute service."""
+        answer = self._cloud.get(
+            "nova-api", "/os-services?binary=nova-compute")
+        return {service["host"]: service for service in answer["services"]}
+
+    def evacuations(self) -> dict[int, JSON]:
+        """Migration id -> every evacuation that Nova knows of."""
+        answer = self._cloud.get(
+            "nova-api",
+            "/os-migrations?migration_type=evacuation&limit=1000")
+        return {one["id"]: one for one in answer["migrations"]}
+
+    def evacuations_of(self, server: str) -> list[JSON]:
+        answer = self._cloud.get(
+            "nova-api", "/os-migrations?migration_type=evacuation"
+            f"&instance_uuid={server}")
+        return answer["migrations"]
+
+    def aggregates(self) -> Mapping[str, JSON]:
+        """Name -> what matters of each host aggregate."""
+        answer = self._cloud.get("nova-api", "/os-aggregates")
+        return {
+            one["name"]: {
+                "hosts": sorted(one["hosts"]),
+                "metadata": one["metadata"],
+                "updated_at": one["updated_at"],
+            }
+            for one in answer["aggregates"]
+        }

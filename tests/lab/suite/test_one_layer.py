@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is no death of a host, and so moves no server."""
+
+from __future__ import annotations
+
+from tests.lab.plan import DCS
+from tests.lab.suite import truths
+from tests.lab.suite.stage import NOTICED
+from tests.lab.suite.stage import Stage
+
+#: As long as the death of a host may take to be found, and something on top.
+LOOK_ON = truths.DETECTION + 3.0
+#: Until Nova itself takes a nova-compute for down.
+NOVA_NOTICES = 60.0
+
+
+def test_a_dead_nova_compute_and_a_cut_management_network(
+    stage: Stage,
+) -> None:
+    """Each on a host of its own, in different data centres."""
+    lab, look = stage.lab, stage.look
+    service, path = stage.host("dc1"), stage.host("dc2")
+    stage.crew(service, 2)
+    stage.crew(path, 2)
+    stage.remember()
+
+    lab.fault("compute-kill", service)
+    lab.fault("link-cut", path, "management")
+    stage.keep_quiet(LOOK_ON)
+
+    def told() -> bool:
+        hosts = look.hosts()
+        return (
+            hosts[service]["state"] == "up"
+            and "restart it" in " ".join(hosts[service]["reasons"])
+            and hosts[path]["state"] == "up"
+            and hosts[path]["networks"]["management"] == "down"
+            and hosts[path]["networks"]["storage"] == "up"
+        )
+
+    lab.wait("both hosts up, and told what ails them", told, NOTICED)
+    lab.wait(
+        "Nova takes both for down",
+        lambda: all(
+            look.computes()[host]["state"] == "down"
+            for host in (service, path)),
+        NOVA_NOTICES)
+    stage.keep_quiet(3.0)
+
+
+def test_the_leading_engine_is_cut_off(stage: Stage) -> None:
+    """It stops to lead and says why, the other one takes over."""
+    lab, look = stage.lab, stage.look
+    stage.crew(stage.host("dc1"), 2)
+    stage.crew(stage.host("dc2"), 2)
+    stage.remember()
+    before = look.leader()
+    other = DCS[1 - DCS.index(before.dc)]
+    node = f"{before.dc}-ha"
+
+    lab.fault("link-cut", node, "management")
+    lab.wait(
+        f"the engine of {other} leads",
+        lambda: look.leader().dc == other, truths.TAKEOVER + 5)
+    assert not look.leads(before.dc), "two engines lead"
+
+    def says_so() -> bool:
+        well, text = look.health(node)
+        return not well and "coordination" in text and "sight" in text
+
+    lab.wait("it says that it is cut off", says_so, NOTICED)
+    assert look.metrics(node).value("aacloud_failover_cut_off") == 1
+
+    def two_leaders() -> list[str]:
+        leaders = look.leaders()
+        return ["two engines lead"] if len(leaders) > 1 else []
+
+    stage.keep_quiet(LOOK_ON, more=two_leaders)
+    lab.mend("link-cut", node, "management")
+    lab.wait(
+        "it is well again", lambda: look.health(node)[0], 60)
+    assert look.leader().epoch == before.epoch + 1
+    stage.keep_quiet(3.0, more=two_leaders)
