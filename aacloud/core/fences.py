@@ -151,11 +151,12 @@ def _newest(legs: Sequence[FenceEvidence]) -> list[FenceEvidence]:
     return [newest[driver] for driver in sorted(newest)]
 
 
-def _rank(leg: FenceEvidence) -> tuple[bool, datetime.datetime, bool]:
+def _rank(leg: FenceEvidence) -> tuple[bool, datetime.datetime, bool, int]:
     # A reading that failed does not take back an earlier one that did not;
-    # of two at the same moment the one that speaks against a proof counts.
+    # of two at the same moment the one that proves less counts.
     return (leg.power is not PowerState.UNKNOWN, leg.read_at_utc,
-            leg.power is PowerState.ON)
+            leg.power is PowerState.ON,
+            ("strong", "weak", "none").index(leg.strength))
 
 
 def _decided(

@@ -269,7 +269,7 @@ migrations_of_any_kind = st.lists(st.builds(
 ), max_size=4, unique_by=lambda m: m.id)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.sampled_from(S), migrations_of_any_kind,
     st.sampled_from([None, "rebuilding", "powering-off"]),

@@ -55,6 +55,8 @@ def weak(driver, power=OFF, at=0.0):
     ([leg(at=3), leg(power=ON)], True),
     ([leg(), leg(power=ON, at=3)], False),
     ([leg(), leg(power=ON)], False),
+    ([leg(), leg(strength="weak")], False),
+    ([leg(strength="weak"), leg()], False),
     # A reading that failed does not take back an earlier one.
     ([leg(), leg(power=UNKNOWN, at=3)], True),
     ([leg(power=ON), leg(power=UNKNOWN, at=3)], False),

@@ -25,7 +25,7 @@ uneven = st.lists(
     for n, (dc, rack) in enumerate(places)}))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(uneven, st.integers(1, 4))
 def test_each_host_is_watched_from_each_place(topology, wanted):
     assignment = assign_targets(topology, wanted)
@@ -45,7 +45,7 @@ def test_each_host_is_watched_from_each_place(topology, wanted):
             assert watched[host, vantage] == min(wanted, possible)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(uneven, st.randoms(use_true_random=False))
 def test_every_engine_comes_to_the_same_assignment(
     topology, shuffler: random.Random,

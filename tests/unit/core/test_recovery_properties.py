@@ -90,7 +90,7 @@ def make(world) -> EvacuationPlan:
     return plan_evacuation(H, servers, where, TOPOLOGY, policy, repeats)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(worlds())
 def test_each_server_is_planned_or_held_exactly_once(world):
     servers = world[0]
@@ -104,7 +104,7 @@ def test_each_server_is_planned_or_held_exactly_once(world):
         assert hold.reason
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(worlds())
 def test_capacity_is_never_exceeded(world):
     where = {d.host: d for d in world[1]}
@@ -121,7 +121,7 @@ def test_capacity_is_never_exceeded(world):
             for s in there) <= view.disk_gb_free
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(worlds())
 def test_only_where_and_what_may_be_moved(world):
     _servers, where, policy, repeats = world
@@ -143,7 +143,7 @@ def test_only_where_and_what_may_be_moved(world):
             assert policy.other_dc or view.dc == "dc1"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(worlds())
 def test_groups_are_kept(world):
     plan = make(world)
@@ -165,7 +165,7 @@ def test_groups_are_kept(world):
             assert set(moved.values()) <= others
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(worlds())
 def test_order_of_the_moves(world):
     moves = make(world).moves
@@ -179,7 +179,7 @@ def test_order_of_the_moves(world):
             assert twice <= (1 if wave != waves[0] else 0)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(worlds(), st.randoms(use_true_random=False))
 def test_the_plan_does_not_depend_on_the_order_of_the_input(world, shuffler):
     servers, where, policy, repeats = world
@@ -189,7 +189,7 @@ def test_the_plan_does_not_depend_on_the_order_of_the_input(world, shuffler):
     assert make((mixed_servers, mixed_where, policy, repeats)) == make(world)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(worlds())
 def test_no_server_is_held_for_want_of_room_that_is_there(world):
     where = world[1]

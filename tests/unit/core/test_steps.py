@@ -221,7 +221,7 @@ servers_of_any_kind = st.lists(st.builds(
     reason_code=st.sampled_from([None, "ha-off", "stuck"])), max_size=4)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(views, servers_of_any_kind)
 def test_only_legal_transitions_and_always_a_reason(seen, servers):
     decision = next_step(seen, servers, UTC_NOW)
@@ -239,7 +239,7 @@ def test_only_legal_transitions_and_always_a_reason(seen, servers):
         assert seen.host.state is DEAD
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_in_a_kind_world_every_incident_comes_to_its_end(data):
     """Each step succeeds; servers take any legal way, within limits."""

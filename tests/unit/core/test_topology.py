@@ -139,7 +139,7 @@ def shaped(inner):
         max_size=3)})
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(json_like | shaped(json_like))
 def test_any_document_parses_or_names_its_problems(document):
     try:

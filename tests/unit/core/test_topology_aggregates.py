@@ -231,7 +231,7 @@ topologies = st.dictionaries(
     for name, (rack, disks) in chosen.items()}))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(topologies, topologies)
 def test_any_topology_is_reached_from_any_other(old, wanted):
     start = build(old)
@@ -259,7 +259,7 @@ aggregates_of_any_kind = st.lists(
     unique_by=lambda a: a.name)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(aggregates_of_any_kind, topologies)
 def test_whatever_nova_holds_it_ends_well_or_with_a_problem(current, wanted):
     topology_from_aggregates(current)

@@ -90,7 +90,7 @@ def look(world: WorldView) -> Judgement:
     return judge(world, POLICY, NOW)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(worlds(), st.data())
 def test_unknown_never_makes_anybody_dead(world, data):
     """More unknown results, or unknown instead of down: never one more."""
@@ -114,7 +114,7 @@ def test_unknown_never_makes_anybody_dead(world, data):
     assert after <= before
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(worlds())
 def test_nothing_but_unknown_leaves_nobody_dead(world):
     reports = {
@@ -125,7 +125,7 @@ def test_nothing_but_unknown_leaves_nobody_dead(world):
     assert not dead(look(dataclasses.replace(world, reports=reports)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(worlds(), st.data())
 def test_an_answer_more_never_makes_its_host_dead(world, data):
     observer = data.draw(st.sampled_from(sorted(world.reports) or ["x"]))
@@ -151,7 +151,7 @@ def test_an_answer_more_never_makes_its_host_dead(world, data):
         assert dead(after) <= dead(before)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(worlds(), st.data())
 def test_a_report_that_is_missing_never_makes_another_host_dead(world, data):
     """Silence is no evidence: drop a report that vouches for nobody."""
@@ -178,7 +178,7 @@ def test_a_report_that_is_missing_never_makes_another_host_dead(world, data):
     assert after - {gone} <= before
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(worlds())
 def test_dead_rests_on_fresh_evidence_from_two_places(world):
     judgement = look(world)
@@ -209,7 +209,7 @@ def test_dead_rests_on_fresh_evidence_from_two_places(world):
                     >= POLICY.heartbeat_timeout_s)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(worlds(), st.floats(0.0, 10.0))
 def test_dead_needs_the_symptoms_to_last(world, lasted):
     policy = dataclasses.replace(POLICY, confirm_s=5.0)
@@ -222,7 +222,7 @@ def test_dead_needs_the_symptoms_to_last(world, lasted):
         assert dead(judgement) == dead(look(world))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(worlds())
 def test_every_host_gets_a_verdict_with_a_reason(world):
     judgement = look(world)
