@@ -10,6 +10,7 @@ import contextlib
 from importlib import metadata
 import os
 import re
+import socket
 import socketserver
 import threading
 import time
@@ -103,33 +104,36 @@ class Sickness:
         if fault == "hang":
             self.release.wait(30)
         if fault in ("refused", "hang"):
-            raise ConnectionAbortedError
+            return self._hang_up(start_response)
         environ.update(ADMIN)
         environ["HTTP_X_AUTH_PROJECT_ID"] = self._project_id
         if fault in ("lost", "garbage"):
             body = self._app(environ, lambda *args: lambda data: None)
             b"".join(body)
             if fault == "lost":
-                raise ConnectionAbortedError
+                return self._hang_up(start_response)
             start_response("200 OK", [("Content-Type", "application/json")])
             return [b'{"servers": [{"id": ']
         return self._app(environ, start_response)
 
+    @staticmethod
+    def _hang_up(start_response):
+        _HERE.connection.shutdown(socket.SHUT_RDWR)
+        start_response("200 OK", [])
+        return [b""]
+
+
+#: The connection that each thread of the server has in hand.
+_HERE = threading.local()
+
 
 class _Handler(simple_server.WSGIRequestHandler):
+    def setup(self):
+        super().setup()
+        _HERE.connection = self.connection
+
     def log_message(self, *args):
         pass
-
-
-class _Quiet(simple_server.ServerHandler):
-    """Drop the connection when the application aborts it."""
-
-    def log_exception(self, exc_info):
-        if exc_info[0] is not ConnectionAbortedError:
-            super().log_exception(exc_info)
-
-    def error_output(self, environ, start_response):
-        raise ConnectionAbortedError
 
 
 class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
