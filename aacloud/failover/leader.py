@@ -27,7 +27,12 @@ from etcd3gw import exceptions as etcd_errors
 from tooz import coordination
 from tooz.drivers import etcd3gw as etcd_driver
 
+from aacloud.rpc import rates
+
 LOG = logging.getLogger(__name__)
+
+#: Read back instead of a revision when the key is gone.
+_ABSENT = 'absent'
 
 #: Errors which mean that the coordination service did not answer well.
 _TROUBLE = (
@@ -72,6 +77,9 @@ class LeaderLease:
         leadership is given back and tried again later.
     :param on_lost: called in the lease's thread when the leadership ended
     :param clock: monotonic seconds
+    :param again_s: seconds before it campaigns again after a leadership that
+        could not be taken over or was given back, so that another engine
+        comes first; the lease, if not given
     """
 
     def __init__(
@@ -84,6 +92,7 @@ class LeaderLease:
         on_lost: Callable[[str], None],
         name: str = 'aacloud-failover',
         clock: Callable[[], float] = lease_clock,
+        again_s: float | None = None,
     ) -> None:
         self.member_id = member_id
         self._url = lock_url(backend_url, lease)
@@ -94,10 +103,13 @@ class LeaderLease:
         self._on_elected = on_elected
         self._on_lost = on_lost
         self._clock = clock
+        self._again_s = self._lease if again_s is None else again_s
         self._guard = threading.Lock()
         self._deadline: float | None = None
         self._held = False
         self._announced = False
+        self._resigned: str | None = None
+        self._pace = rates.LogPace()
         self._coordinator: Any = None
         self._lock: Any = None
         self._revision: str | None = None
@@ -133,21 +145,46 @@ class LeaderLease:
         """Why the coordination service cannot be used, or None."""
         return self._trouble
 
+    def resign(self, reason: str) -> None:
+        """Lead no more, at once, and campaign anew after a while."""
+        with self._guard:
+            if self._announced:
+                self._announced = False
+                self._resigned = reason
+
     def _run(self) -> None:
         pause = 0.0
         while not self._stop.wait(pause):
             pause = min(1.0, self._lease / 4)
             try:
-                if self._held:
+                if self._resigned is not None:
+                    pause = self._give_back(self._resigned)
+                elif self._held:
                     self._renew()
-                else:
-                    self._campaign()
+                elif not self._campaign():
+                    # Let the other engine try.
+                    pause = self._again_s
                 self._note(None)
             except _TROUBLE as error:
-                self._note(f'{type(error).__name__}: {error}')
-                self._expire()
-                if not self._held:
-                    self._disconnect(release=False)
+                self._failed(error)
+            except Exception as error:
+                # Whatever it was: this thread must live, or this engine
+                # would never lead again.
+                if self._pace.due(type(error).__name__) is not None:
+                    LOG.exception('The leader election failed')
+                self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        self._note(f'{type(error).__name__}: {error}')
+        self._expire()
+        if not self._held:
+            self._disconnect(release=False)
+
+    def _give_back(self, reason: str) -> float:
+        self._resigned = None
+        self._lose(reason)
+        self._disconnect(release=True)
+        return self._again_s
 
     def _note(self, trouble: str | None) -> None:
         if trouble != self._trouble:
@@ -179,33 +216,44 @@ class LeaderLease:
         except (*_TROUBLE, AttributeError) as error:
             LOG.debug('Leaving the coordination service: %s', error)
 
-    def _campaign(self) -> None:
+    def _campaign(self) -> bool:
+        """Try to be elected; False when it was, but could not take over."""
         self._connect()
         asked = self._clock()
         lock = self._coordinator.get_lock(self._name)
         if not lock.acquire(blocking=False):
-            return
+            return True
         revision = self._read_back()
+        if revision == _ABSENT or self._stop.is_set():
+            lock.release()
+            return True
         deadline = asked + self._lease - self._margin
         if self._clock() >= deadline:
             # The answer came too late to be sure that the key is ours.
             lock.release()
-            return
+            return True
         self._lock, self._revision = lock, revision
         with self._guard:
             self._held, self._deadline = True, deadline
         LOG.info('%s was elected to lead.', self.member_id)
         try:
             self._on_elected()
-        except Exception:
-            LOG.exception(
-                'The leadership could not be taken over; it is given back '
-                'and will be tried again.')
+        except Exception as error:
+            held_back = self._pace.due('takeover')
+            if held_back is not None:
+                LOG.warning(
+                    'The leadership could not be taken over (%s: %s); it is '
+                    'given back and tried again in %.0f s%s',
+                    type(error).__name__, error, self._again_s,
+                    self._pace.text(held_back))
+            LOG.debug('The takeover failed', exc_info=True)
             self._lose('the takeover failed')
             self._disconnect(release=True)
-            return
+            return False
         with self._guard:
-            self._announced = True
+            # Not if stop() was called meanwhile.
+            self._announced = self._held
+        return True
 
     def _renew(self) -> None:
         asked = self._clock()
@@ -232,7 +280,7 @@ class LeaderLease:
         key = etcd_driver.Etcd3Lock.LOCK_PREFIX + self._name
         found = self._coordinator.client.get(key, metadata=True)
         if not found:
-            return 'absent'
+            return _ABSENT
         return str(found[0][1]['create_revision'])
 
     def _expire(self) -> None:

@@ -90,11 +90,124 @@ def test_a_failed_takeover_gives_the_leadership_back(make):
         if len(calls) == 1:
             raise RuntimeError('the database is away')
 
-    lease, events = make('one', on_elected=refuse)
+    lease, events = make('one', on_elected=refuse, again_s=0.05)
     lease.start()
     assert events.next() == 'lost: the takeover failed'
     assert wait_valid(lease)
     assert calls == ['refused', 'refused']
+
+
+def test_a_leadership_that_is_given_back(make):
+    lease, events = make('one', again_s=0.05)
+    lease.start()
+    assert events.next() == 'elected'
+    assert wait_valid(lease)
+    lease.resign('its epoch is old')
+    assert not lease.valid()
+    assert events.next() == 'lost: its epoch is old'
+    assert events.next() == 'elected'
+    assert wait_valid(lease)
+
+
+def test_who_does_not_lead_has_nothing_to_give_back(make):
+    lease, events = make('one')
+    lease.resign('whatever')
+    lease.start()
+    assert events.next() == 'elected'
+    assert wait_valid(lease)
+    assert events.queue.empty()
+
+
+def test_stopped_while_it_takes_over(make):
+    lease, events = make('one', on_elected=lambda: lease._lose('stopped'))
+    lease.start()
+    assert events.next() == 'lost: stopped'
+    lease._stop.set()
+    lease._thread.join(WAIT)
+    assert not lease.valid()
+
+
+class Key:
+    """The key of a lock in etcd, as the lease sees it."""
+
+    def __init__(self, revision):
+        self.revision = revision
+        self.released = []
+
+    def acquire(self, blocking):
+        return True
+
+    def release(self):
+        self.released.append(self.revision)
+
+    def heartbeat(self):
+        return True
+
+    def get_lock(self, name):
+        return self
+
+    def start(self):
+        pass
+
+    def stop(self):
+        pass
+
+
+@pytest.fixture
+def etcd(monkeypatch):
+    """A lease that reads its key back."""
+    key = Key('17')
+    monkeypatch.setattr(
+        leader.coordination, 'get_coordinator', lambda *given: key)
+    monkeypatch.setattr(
+        leader.LeaderLease, '_read_back', lambda self: key.revision)
+    monkeypatch.setattr(leader.LeaderLease, '_is_etcd', lambda self: True)
+    events = Events()
+    lease = leader.LeaderLease(
+        'etcd3+http://127.0.0.1:9', 'one', lease=3,
+        on_elected=events.elected, on_lost=events.lost)
+    return lease, events, key
+
+
+def test_a_key_that_is_gone_is_nobodys(etcd):
+    lease, events, key = etcd
+    key.revision = 'absent'
+    assert lease._campaign()
+    assert not lease.valid()
+    assert key.released == ['absent']
+    assert events.queue.empty()
+
+
+@pytest.mark.parametrize('now', ['absent', '18'])
+def test_a_key_that_is_not_ours_any_more(etcd, now):
+    lease, events, key = etcd
+    assert lease._campaign()
+    lease._renew()
+    assert lease.valid()
+    key.revision = now
+    lease._renew()
+    assert not lease.valid()
+    assert events.next() == 'elected'
+    assert events.next().startswith('lost: another engine')
+
+
+def test_an_error_that_nobody_thought_of(etcd, monkeypatch, caplog):
+    """The thread of the lease lives on and campaigns again."""
+    lease, events, key = etcd
+    seen = []
+
+    def acquire(blocking):
+        seen.append(blocking)
+        if len(seen) == 1:
+            raise ZeroDivisionError('a fault of a library')
+        return True
+
+    monkeypatch.setattr(key, 'acquire', acquire)
+    lease.start()
+    assert events.next() == 'elected'
+    assert wait_valid(lease)
+    lease.stop()
+    assert 'a fault of a library' in caplog.text
 
 
 def test_unreachable_coordination_is_told_and_never_leads():
