@@ -15,7 +15,6 @@ import logging
 import os
 import pathlib
 import sys
-import tempfile
 import threading
 import time
 from typing import Any
@@ -140,33 +139,34 @@ def main() -> None:
     for argument in sys.argv[1:]:
         host, _, address = argument.partition("=")
         addresses[address] = host
-    with tempfile.TemporaryDirectory() as scratch:
-        users = pathlib.Path(scratch) / "users"
-        password = os.environ["AALAB_BMC_PASSWORD"].encode()
-        digest = bcrypt.hashpw(password, bcrypt.gensalt(4)).decode()
-        users.write_text(f"{os.environ['AALAB_BMC_USER']}:{digest}\n")
-        app = emulator.app
-        app.configure(
-            extra_config={
-                "SUSHY_EMULATOR_AUTH_FILE": str(users),
-                "SUSHY_EMULATOR_STATE_DIR": scratch,
-            }
+    scratch = state.run("bmc")
+    scratch.mkdir(exist_ok=True)
+    users = scratch / "users"
+    password = os.environ["AALAB_BMC_PASSWORD"].encode()
+    digest = bcrypt.hashpw(password, bcrypt.gensalt(4)).decode()
+    users.write_text(f"{os.environ['AALAB_BMC_USER']}:{digest}\n")
+    app = emulator.app
+    app.configure(
+        extra_config={
+            "SUSHY_EMULATOR_AUTH_FILE": str(users),
+            "SUSHY_EMULATOR_STATE_DIR": str(scratch),
+        }
+    )
+    driver = LabSystems(state, addresses)
+    driver.initialize(app.config, app.logger)
+    emulator.Application.systems = property(lambda self: driver)
+    application = Mortal(app, state, addresses)
+    threads = []
+    for address in addresses:
+        server = serving.make_server(
+            address, PORTS["bmc"], application, threaded=True
         )
-        driver = LabSystems(state, addresses)
-        driver.initialize(app.config, app.logger)
-        emulator.Application.systems = property(lambda self: driver)
-        application = Mortal(app, state, addresses)
-        threads = []
-        for address in addresses:
-            server = serving.make_server(
-                address, PORTS["bmc"], application, threaded=True
-            )
-            threads.append(
-                threading.Thread(target=server.serve_forever, daemon=True)
-            )
-            threads[-1].start()
-        for thread in threads:
-            thread.join()
+        threads.append(
+            threading.Thread(target=server.serve_forever, daemon=True)
+        )
+        threads[-1].start()
+    for thread in threads:
+        thread.join()
 
 
 if __name__ == "__main__":
