@@ -170,5 +170,6 @@ def _urgency(server: JSON) -> tuple[int, str]:
     """Sort servers: on the way, left for the operator, done, to come."""
     order = ("manual", "verified", "pending")
     state = server["state"]
-    rank = 0 if state in views.MOVING else 1 + order.index(state)
+    # A state that only a later service knows is taken for a move.
+    rank = 1 + order.index(state) if state in order else 0
     return rank, server["name"]

@@ -15,9 +15,6 @@ JSON = dict[str, Any]
 
 Outcome = following.Outcome
 
-#: The states of a server that is on its way.
-MOVING = frozenset({"claimed", "requested", "migrating", "landed", "retry"})
-
 
 def ending(outcome: Outcome, last: following.Picture | None) -> str:
     """Return how it ended, in words, and what the operator can do.
