@@ -113,13 +113,21 @@ class Mover:
         for memory in self._memory.values():
             self._release(memory)
 
-    def wait(self, seconds: float) -> None:
-        """Wait until a call comes back, or so long."""
-        calls = [
+    @property
+    def busy(self) -> bool:
+        """Whether calls are on their way, so that wait() may end early."""
+        return bool(self._calls())
+
+    def _calls(self) -> list[futures.Future[following.Answer]]:
+        return [
             memory.call
             for memory in self._memory.values()
             if memory.call is not None
         ]
+
+    def wait(self, seconds: float) -> None:
+        """Wait until a call comes back, or so long."""
+        calls = self._calls()
         if calls:
             futures.wait(
                 calls, seconds, return_when=futures.FIRST_COMPLETED

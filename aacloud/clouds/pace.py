@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+import dataclasses
 import threading
 import time
 
@@ -44,6 +45,14 @@ class Pace:
         """No more moves may be started now, wherever to."""
         with self._lock:
             return self._flying.total() >= self._limits.slots
+
+    def adjust(self, *, ceiling: int, per_destination: int) -> None:
+        """Take over other bounds; what was learned stays within them."""
+        with self._lock:
+            self._limits = dataclasses.replace(
+                self._limits, ceiling=ceiling,
+                per_destination=per_destination,
+            )
 
     def flying_to(self, destination: str) -> int:
         """Moves in flight to one destination."""

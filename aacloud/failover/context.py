@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Collection
+from concurrent import futures
 import dataclasses
 import threading
 
@@ -14,17 +16,33 @@ from aacloud.clouds import pace as paces
 from aacloud.clouds import ports
 from aacloud.core import verdicts
 from aacloud.db import journal as journals
+from aacloud.failover import clock as clocks
+from aacloud.failover import watcher as watchers
 from aacloud.failover import world as worlds
 from aacloud.fencing import fencer as fencers
 from aacloud.rpc import notifications
 
+#: Seconds after which a judgement is no judgement any more: whoever made it
+#: is stuck, and the hosts may be in another state by now.
+STALE_S = 5.0
+
 
 class JudgementBoard:
-    """The latest judgement, written by the engine, read by the workers."""
+    """The latest judgement, written by the engine, read by the workers.
 
-    def __init__(self) -> None:
+    :param stale_s: after so many seconds it is not given out any more
+    """
+
+    def __init__(
+        self,
+        clock: clocks.Clock | None = None,
+        stale_s: Callable[[], float] = lambda: STALE_S,
+    ) -> None:
+        self._clock = clock or clocks.Clock()
+        self._stale_s = stale_s
         self._guard = threading.Lock()
         self._judgement: verdicts.Judgement | None = None
+        self._recovering: frozenset[str] = frozenset()
         self._clean_since: dict[str, float] = {}
         self._now = 0.0
 
@@ -41,15 +59,54 @@ class JudgementBoard:
             self._clean_since = {
                 name: self._clean_since.get(name, now) for name in clean}
 
+    def put_recovering(self, hosts: Collection[str]) -> None:
+        """Keep which hosts were in recovery at the last look."""
+        with self._guard:
+            self._recovering = frozenset(hosts)
+
+    def recovering(self) -> frozenset[str]:
+        """Hosts in recovery; a look old, so good for saying no alone."""
+        with self._guard:
+            return self._recovering
+
     def clean_for(self, host: str) -> float:
         """Seconds for which all networks of a host are up by now."""
         with self._guard:
             since = self._clean_since.get(host)
-            return 0.0 if since is None else self._now - since
+            if since is None or self._is_stale():
+                return 0.0
+            return self._now - since
 
     def get(self) -> verdicts.Judgement | None:
+        """The latest judgement; None when there is none that still holds."""
         with self._guard:
-            return self._judgement
+            return None if self._is_stale() else self._judgement
+
+    def _is_stale(self) -> bool:
+        return self._clock.monotonic() - self._now > self._stale_s()
+
+
+@dataclasses.dataclass(slots=True)
+class Memory:
+    """What a worker knows beside the journal; lost with it, and no harm.
+
+    :ivar mover: moves the servers, while they are moved
+    :ivar fence_due: when the host is to be fenced again (monotonic), after
+        an attempt without a proof
+    :ivar reprove_due: the same for a proof that does not hold any more
+    :ivar heeded: how many commands of operators that attempt knew of
+    """
+
+    mover: mover.Mover | None = None
+    fence_due: float = float("-inf")
+    reprove_due: float = float("-inf")
+    heeded: int = 0
+
+    def close(self) -> None:
+        """Let the mover go, if there is one."""
+        gone, self.mover = self.mover, None
+        if gone is not None:
+            gone.close()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,10 +115,11 @@ class Context:
 
     :ivar may_act: whether this engine still leads, asked right before each
         outward call
-    :ivar guests: the uuids of the guests that run on a host, as its agent
-        sees them; None when it cannot be asked
     :ivar pace: how many moves are in flight in the whole cloud
-    :ivar movers: the mover of each incident that moves servers now
+    :ivar admissions: held while an incident passes the brakes, so that two
+        at a time do not both take the last place
+    :ivar pool: makes what carries the movers' calls; None: their own threads
+    :ivar memory: of the one incident that this is the context of
     """
 
     conf: cfg.ConfigOpts
@@ -71,11 +129,14 @@ class Context:
     world: worlds.World
     board: JudgementBoard
     notifier: notifications.IncidentNotifier
-    watcher: worlds.CloudWatcher
+    watcher: watchers.CloudWatcher
     may_act: Callable[[], bool]
-    guests: Callable[[str], tuple[str, ...] | None]
     pace: paces.Pace
-    movers: dict[str, mover.Mover] = dataclasses.field(default_factory=dict)
+    clock: clocks.Clock = dataclasses.field(default_factory=clocks.Clock)
+    admissions: threading.Lock = dataclasses.field(
+        default_factory=threading.Lock)
+    pool: Callable[[], futures.Executor] | None = None
+    memory: Memory = dataclasses.field(default_factory=Memory)
 
     def of_incident(
         self, incident_id: str, may_act: Callable[[], bool]
@@ -84,4 +145,4 @@ class Context:
         narrower answer tells whether it may act."""
         return dataclasses.replace(
             self, cloud=self.cloud.bound(f"req-{incident_id}"),
-            may_act=may_act, movers={})
+            may_act=may_act, memory=Memory())

@@ -6,30 +6,33 @@ Everything here only gathers; judging is ``aacloud.core.verdicts``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 import datetime
 import hashlib
 import logging
 import threading
-import time
+from typing import Any
 
-from aacloud.clouds import errors as cloud_errors
-from aacloud.clouds import ports
 from aacloud.core import hosts as host_records
 from aacloud.core import observations
 from aacloud.core import peers
 from aacloud.core import topology as topologies
 from aacloud.core import verdicts
+from aacloud.failover import clock as clocks
 from aacloud.rpc import peers as rpc_peers
 from aacloud.rpc import schema
 
 LOG = logging.getLogger(__name__)
 
 
-def utcnow() -> datetime.datetime:
-    """The wall clock of this engine, aware."""
-    return datetime.datetime.now(datetime.timezone.utc)
+#: Seconds for which what an agent told of its guests holds; it tells them
+#: every few seconds.
+GUESTS_TTL = 30.0
+#: Seconds after which a silent host that is not in the topology is
+#: forgotten.
+STRANGER_TTL = 3600.0
 
 
 class World:
@@ -38,47 +41,58 @@ class World:
     :param started: monotonic seconds at which this engine started
     """
 
-    def __init__(self, started: float) -> None:
+    def __init__(
+        self, started: float, clock: clocks.Clock | None = None
+    ) -> None:
         self._guard = threading.Lock()
+        self._clock = clock or clocks.Clock()
         self._started = started
         self._reports: dict[str, observations.Report] = {}
         self._addresses: dict[str, dict[str, str]] = {}
         self._life: dict[str, datetime.datetime] = {}
         self._boots: dict[str, str] = {}
-        self._guests: dict[str, tuple[str, ...] | None] = {}
+        self._guests: dict[str, tuple[float, tuple[str, ...] | None]] = {}
         self._known: dict[str, host_records.HostRecord] = {}
         self._topology = topologies.Topology(hosts={})
         self._problems: tuple[str, ...] = ()
         self._services: dict[str, verdicts.NovaServiceView] = {}
         self._services_at: float | None = None
+        self._assigned: dict[
+            int, Mapping[str, tuple[peers.Target, ...]]] = {}
 
     # -- what comes in ----------------------------------------------------
 
     def take_report(
-        self,
-        report: observations.Report,
-        addresses: Mapping[str, str],
-        age_s: float,
+        self, report: observations.Report, addresses: Mapping[str, str]
     ) -> None:
-        """Keep the newest report of an agent, ``age_s`` seconds old."""
-        now = utcnow() - datetime.timedelta(seconds=age_s)
+        """Keep the newest report of an agent, and who lives by its word.
+
+        :param addresses: network -> address of the agent on it
+        """
+        age = max(0.0, self._clock.monotonic() - report.received)
+        sent_at = self._clock.utcnow() - datetime.timedelta(seconds=age)
+        told = _guests(report)
         with self._guard:
             self._reports[report.observer] = report
             if addresses:
                 self._addresses[report.observer] = dict(addresses)
-            told = _guests(report)
             before = self._boots.get(report.observer)
             self._boots[report.observer] = report.boot_id
             if "guests" in report.facts or before != report.boot_id:
-                self._guests[report.observer] = told
-            self._saw(report.observer, now)
+                self._guests[report.observer] = (report.received, told)
+            self._saw(report.observer, sent_at)
             for seen in report.observations:
                 if (
                     seen.reach is observations.Reach.UP
                     and seen.silent_s is not None
+                    and self._knows(seen.target)
                 ):
-                    self._saw(seen.target, now - datetime.timedelta(
-                        seconds=seen.silent_s))
+                    self._saw(seen.target, sent_at - datetime.timedelta(
+                        seconds=max(0.0, seen.silent_s)))
+
+    def _knows(self, host: str) -> bool:
+        """Only these are remembered: an agent may name anything."""
+        return host in self._topology.hosts or host in self._reports
 
     def _saw(self, host: str, when: datetime.datetime) -> None:
         known = self._life.get(host)
@@ -86,22 +100,50 @@ class World:
             self._life[host] = when
 
     def take_topology(
-        self, topology: topologies.Topology, problems: tuple[str, ...]
+        self, topology: topologies.Topology, problems: Iterable[str]
     ) -> None:
+        """Keep where the hosts stand, and what is wrong with that."""
+        problems = tuple(problems)
         with self._guard:
             changed = problems != self._problems
-            self._topology, self._problems = topology, problems
+            self._problems = problems
+            if topology != self._topology:
+                self._topology = topology
+                self._assigned = {}
+            self._forget_strangers()
         if changed:
             for problem in problems:
-                LOG.warning('Topology: %s', problem)
+                LOG.warning("Topology: %s", problem)
+            if not problems:
+                LOG.info("Topology: nothing is wrong with it any more")
+
+    def _forget_strangers(self) -> None:
+        old = self._clock.utcnow() - datetime.timedelta(seconds=STRANGER_TTL)
+        gone = [
+            name for name, seen_at in self._life.items()
+            if name not in self._topology.hosts and seen_at < old]
+        kept: tuple[dict[str, Any], ...] = (
+            self._reports, self._addresses, self._life, self._boots,
+            self._guests, self._known)
+        for name in gone:
+            for each in kept:
+                each.pop(name, None)
 
     def take_services(
         self, services: Mapping[str, verdicts.NovaServiceView], now: float
     ) -> None:
-        """Keep what Nova says, as of ``now`` (monotonic seconds)."""
+        """Keep what Nova says, as of ``now`` (monotonic seconds): before it
+        was asked, so that a slow answer makes nobody look alive."""
+        asked_at = self._clock.utcnow() - datetime.timedelta(
+            seconds=self._clock.monotonic() - now)
         with self._guard:
             self._services = dict(services)
             self._services_at = now
+            for host, seen in services.items():
+                # Else it is the age of our first look, no sign of life.
+                if seen.advanced and seen.last_seen_age_s is not None:
+                    self._saw(host, asked_at - datetime.timedelta(
+                        seconds=seen.last_seen_age_s))
 
     def remember(self, known: Mapping[str, host_records.HostRecord]) -> None:
         """Start with what an earlier engine had stored."""
@@ -110,6 +152,8 @@ class World:
             for name, record in known.items():
                 if record.addresses:
                     self._addresses.setdefault(name, dict(record.addresses))
+                if record.agent_seen_at is not None:
+                    self._saw(name, record.agent_seen_at)
 
     # -- what is asked ----------------------------------------------------
 
@@ -117,24 +161,20 @@ class World:
         with self._guard:
             return self._topology
 
-    def addresses(self) -> dict[str, dict[str, str]]:
-        with self._guard:
-            return {host: dict(own) for host, own in self._addresses.items()}
-
-    def report(self, host: str) -> observations.Report | None:
-        with self._guard:
-            return self._reports.get(host)
-
     def last_life(self, host: str) -> datetime.datetime | None:
-        """When the host last answered anybody or reported (UTC)."""
+        """The newest sign of life of a host (UTC): a report of its agent, an
+        answer to any other agent, a report of its nova-compute to Nova."""
         with self._guard:
             return self._life.get(host)
 
     def guests(self, host: str) -> tuple[str, ...] | None:
         """The guests that run on a host, told by the agent of its present
-        life; None when it did not tell."""
+        life; None when it did not tell, or not lately."""
         with self._guard:
-            return self._guests.get(host)
+            told_at, guests = self._guests.get(host, (0.0, None))
+        if self._clock.monotonic() - told_at > GUESTS_TTL:
+            return None
+        return guests
 
     def service(self, host: str) -> verdicts.NovaServiceView | None:
         with self._guard:
@@ -175,10 +215,16 @@ class World:
             )
 
     def records(
-        self, judgement: verdicts.Judgement, now: float
+        self,
+        judgement: verdicts.Judgement,
+        now: float,
+        notes: Mapping[str, str],
     ) -> dict[str, host_records.HostRecord]:
-        """All hosts as they are to be kept for API and next leader."""
-        stamp = utcnow()
+        """All hosts as they are to be kept for API and next leader.
+
+        :param notes: host -> what else an operator should know of it
+        """
+        stamp = self._clock.utcnow()
         found = {}
         with self._guard:
             for name, verdict in judgement.hosts.items():
@@ -200,7 +246,8 @@ class World:
                     else known.agent_seen_at if known is not None else None,
                     state=verdict.state,
                     networks=verdict.networks,
-                    reasons=verdict.reasons,
+                    reasons=verdict.reasons if name not in notes
+                    else (*verdict.reasons, notes[name]),
                     nova={} if seen is None else {
                         "state": seen.state,
                         "forced_down": seen.forced_down,
@@ -218,23 +265,21 @@ class World:
 
         :raises rpc_peers.AssignmentUnavailable: not known (yet), and why
         """
-        topology = self.topology()
-        if host not in topology.hosts:
-            raise rpc_peers.AssignmentUnavailable(
-                f"host {host} is not in the topology: give it a rack and a "
-                "data centre with 'aacloud-manage topology apply'"
+        with self._guard:
+            wanted = self._targets(per_vantage).get(host)
+            if wanted is None:
+                raise rpc_peers.AssignmentUnavailable(
+                    f"host {host} is not in the topology: give it a rack and "
+                    "a data centre with 'aacloud-manage topology apply'")
+            targets = tuple(
+                schema.PeerTarget(
+                    host=target.host,
+                    vantage=target.vantage,
+                    addresses=self._addresses[target.host],
+                )
+                for target in wanted
+                if target.host in self._addresses
             )
-        addresses = self.addresses()
-        wanted = peers.assign_targets(topology, per_vantage=per_vantage)[host]
-        targets = tuple(
-            schema.PeerTarget(
-                host=target.host,
-                vantage=target.vantage,
-                addresses=addresses[target.host],
-            )
-            for target in wanted
-            if target.host in addresses
-        )
         digest = hashlib.sha256(repr(targets).encode()).hexdigest()
         # Soon again while hosts of the topology have not reported yet.
         complete = len(targets) == len(wanted)
@@ -243,6 +288,18 @@ class World:
             version=digest[:12],
             refresh_s=15.0 if complete else 3.0,
         )
+
+
+    def _targets(
+        self, per_vantage: int
+    ) -> Mapping[str, tuple[peers.Target, ...]]:
+        """The assignment of all, worked out once for each topology."""
+        known = self._assigned.get(per_vantage)
+        if known is None:
+            known = peers.assign_targets(
+                self._topology, per_vantage=per_vantage)
+            self._assigned = {per_vantage: known}
+        return known
 
 
 def _guests(report: observations.Report) -> tuple[str, ...] | None:
@@ -269,77 +326,3 @@ def differs(
         new.state, new.networks, new.nova, new.dc, new.rack, new.addresses,
         new.boot_id, new.instance_disks,
     )
-
-
-class CloudWatcher:
-    """Reads Nova's services and the topology again and again.
-
-    Nova's silence changes nothing but the age of what is known.
-    """
-
-    def __init__(
-        self,
-        cloud: ports.Cloud,
-        world: World,
-        *,
-        services_every: float,
-        topology_every: float,
-    ) -> None:
-        self._cloud = cloud
-        self._world = world
-        self._services_every = services_every
-        self._topology_every = topology_every
-        self._stop = threading.Event()
-        self._wake = threading.Event()
-        self._thread: threading.Thread | None = None
-        self.trouble: str | None = 'Nova was not asked yet'
-
-    def start(self) -> None:
-        self._thread = threading.Thread(
-            target=self._run, name='cloud-watcher', daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._wake.set()
-        if self._thread is not None:
-            self._thread.join(timeout=30)
-
-    def look_now(self) -> None:
-        """Read again at once (something was just changed)."""
-        self._wake.set()
-
-    def _run(self) -> None:
-        topology_due = time.monotonic()
-        while not self._stop.is_set():
-            self._wake.clear()
-            try:
-                services = self._cloud.services()
-                asked = time.monotonic()
-                self._world.take_services(services, asked)
-                if asked >= topology_due or not self._world.topology().hosts:
-                    self._read_topology()
-                    topology_due = asked + self._topology_every
-                self._note(None)
-            except cloud_errors.CloudError as error:
-                self._note(str(error))
-            except Exception as error:
-                LOG.exception('Nova could not be read')
-                self._note(f'{type(error).__name__}: {error}')
-            self._wake.wait(self._services_every)
-
-    def _read_topology(self) -> None:
-        topology, problems = topologies.topology_from_aggregates(
-            self._cloud.aggregates())
-        self._world.take_topology(topology, tuple(problems))
-
-    def _note(self, trouble: str | None) -> None:
-        if trouble != self.trouble:
-            if trouble:
-                LOG.warning(
-                    'Nova cannot be read (%s). Nothing is decided on what '
-                    'it does not say; trying again each %.0f s.',
-                    trouble, self._services_every)
-            else:
-                LOG.info('Nova can be read.')
-            self.trouble = trouble

@@ -3,15 +3,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from aacloud.core import brakes
 from aacloud.core import incidents
 from aacloud.core import steps
+from aacloud.core import verdicts
 from aacloud.failover import context as contexts
 from aacloud.failover import policies
+from aacloud.failover.steps import fencing
 from aacloud.failover.steps import planning
 from aacloud.failover.steps import step
 
 _S = incidents.IncidentState
+
+#: Seconds between two looks of an incident that is held back.
+HELD_S = 2.0
 
 
 def admit(
@@ -23,27 +30,45 @@ def admit(
     judgement = context.board.get()
     if judgement is None:
         return 0.5
-    recovering = {
-        other.host for other in context.journal.open_incidents()
-        if other.state in incidents.IN_RECOVERY and other.id != incident.id}
-    admission = brakes.admit(
-        incident.host, judgement, recovering, context.world.topology(),
-        policies.brake(context.conf), context.journal.modes())
-    reasons = "; ".join(admission.reasons)
+    # First with what is at hand: with a whole data centre dead the brakes
+    # hold hundreds of incidents, and each of them comes by all the time.
+    admission = _ask_brakes(
+        context, incident, judgement, context.board.recovering())
     if admission.mode is brakes.Mode.SHADOW:
         would = planning.describe(context, incident)
         step.advance(
             context, incident, _S.SHADOWED,
-            f"shadow mode, nothing is done: {reasons}. {would} 'openstack "
-            "ha failover arm' lets the engine act.",
+            f"shadow mode, nothing is done: {'; '.join(admission.reasons)}. "
+            f"{would} 'openstack ha failover arm' lets the engine act.",
             mode=admission.mode, waiting="shadow mode: nothing is done")
         return 1.0
     if not admission.go:
-        step.wait(context, incident, reasons)
-        return 1.0
-    step.advance(
-        context, incident, _S.ADMITTED, reasons, mode=admission.mode)
-    return 0.0
+        step.wait(context, incident, "; ".join(admission.reasons))
+        return HELD_S
+    # The others are looked at and this one is admitted in one piece:
+    # hosts die together, and their workers come here together.
+    with context.admissions:
+        admission = _ask_brakes(context, incident, judgement, {
+            other.host for other in context.journal.open_incidents()
+            if other.state in incidents.IN_RECOVERY})
+        if admission.go:
+            step.advance(
+                context, incident, _S.ADMITTED, "; ".join(admission.reasons),
+                mode=admission.mode)
+            return 0.0
+    step.wait(context, incident, "; ".join(admission.reasons))
+    return HELD_S
+
+
+def _ask_brakes(
+    context: contexts.Context,
+    incident: incidents.Incident,
+    judgement: verdicts.Judgement,
+    recovering: Collection[str],
+) -> brakes.Admission:
+    return brakes.admit(
+        incident.host, judgement, recovering, context.world.topology(),
+        policies.brake(context.conf), context.journal.modes())
 
 
 def watch(
@@ -52,7 +77,7 @@ def watch(
     todo: steps.NextStep,
 ) -> float:
     """Shadow mode: nothing to do until the host is back or armed."""
-    return 1.0
+    return HELD_S
 
 
 def hold(
@@ -61,6 +86,10 @@ def hold(
     todo: steps.NextStep,
 ) -> float:
     """Stay, and let the operator read why."""
+    if todo.reprove:
+        now = fencing.reprove(context, incident)
+        if now is not incident:
+            return 0.0
     step.wait(context, incident, "; ".join(todo.reasons))
     return 0.5
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Collection
 from collections.abc import Sequence
 
 from aacloud.clouds import evacuation
@@ -17,10 +16,17 @@ from aacloud.db import changes
 from aacloud.db import journal as journals
 from aacloud.failover import context as contexts
 from aacloud.failover import policies
+from aacloud.failover.steps import fencing
 from aacloud.failover.steps import planning
 from aacloud.failover.steps import step
 
 _S = incidents.IncidentState
+
+#: In these states the mover works.
+MOVING = frozenset({_S.EVACUATING, _S.VERIFYING})
+
+#: Shortest pause between two rounds, seconds.
+SHORTEST_S = 0.05
 
 #: In these states an incident's host has a fence proof that holds.
 FENCED = frozenset({
@@ -61,8 +67,11 @@ def follow(
 ) -> float:
     """Follow what is under way and start nothing: a person said stop, or
     the host showed life."""
-    step.wait(context, incident, "; ".join(todo.reasons))
-    return _round(context, incident, send=False, waits=True)
+    if todo.reprove:
+        now = fencing.reprove(context, incident)
+        if now is not incident:
+            return 0.0
+    return _round(context, incident, send=False, why="; ".join(todo.reasons))
 
 
 def verify(
@@ -79,25 +88,32 @@ def _round(
     incident: incidents.Incident,
     *,
     send: bool,
-    waits: bool = False,
+    why: str = "",
 ) -> float:
+    """Let the mover go a round.
+
+    :param why: why nothing is sent
+    """
     mover = _mover(context, incident)
     came_to = mover.round(context.journal.servers(incident.id), send=send)
     if came_to.stopped:
         return came_to.pause_s
-    if came_to.waiting:
-        step.wait(context, incident, came_to.waiting)
-    elif incident.waiting and not waits:
+    waiting = "; ".join(filter(None, (why, came_to.waiting)))
+    if waiting:
+        step.wait(context, incident, waiting)
+    elif incident.waiting:
         context.journal.advance(
             incident, incident.state, event_text="goes on", waiting=None)
-    mover.wait(came_to.pause_s)
-    return 0.0
+    if mover.busy:
+        mover.wait(came_to.pause_s)
+        return 0.0
+    return max(SHORTEST_S, came_to.pause_s)
 
 
 def _mover(
     context: contexts.Context, incident: incidents.Incident
 ) -> movers.Mover:
-    known = context.movers.get(incident.id)
+    known = context.memory.mover
     if known is None:
         known = movers.Mover(
             evacuation.Evacuation(
@@ -113,12 +129,15 @@ def _mover(
             fenced=lambda: _fenced(context),
             times=moves.MoverTimes(
                 verify=context.conf.aacloud_failover.verify_timeout),
+            pool=None if context.pool is None else context.pool(),
+            clock=context.clock.monotonic,
+            utcnow=context.clock.utcnow,
         )
-        context.movers[incident.id] = known
+        context.memory.mover = known
     return known
 
 
-def _fenced(context: contexts.Context) -> Collection[str]:
+def _fenced(context: contexts.Context) -> frozenset[str]:
     return frozenset(
         incident.host for incident in context.journal.open_incidents()
         if incident.state in FENCED)

@@ -3,17 +3,23 @@
 
 from __future__ import annotations
 
-import threading
-import time
+import logging
 
 from aacloud.core import fences
 from aacloud.core import incidents
 from aacloud.core import steps
+from aacloud.db import errors as db_errors
 from aacloud.failover import context as contexts
 from aacloud.failover.steps import planning
 from aacloud.failover.steps import step
 
+LOG = logging.getLogger(__name__)
+
 _S = incidents.IncidentState
+
+#: Seconds until it is seen whether somebody said something, or the host
+#: showed life, between two tries.
+LOOK_AGAIN_S = 0.5
 
 
 def fence(
@@ -22,10 +28,13 @@ def fence(
     todo: steps.NextStep,
 ) -> float:
     """Power the host off and go on only with a proof."""
+    if not _due(context, incident):
+        return LOOK_AGAIN_S
     legs = _confirmed_by_operator(incident)
-    if not legs:
+    if not _proof(context, incident, legs).proven:
         step.require_lead(context)
-        legs = context.fencer.fence(incident.host, context.may_act)
+        legs += context.fencer.fence(
+            incident.host, lambda: _may_order(context, incident.id))
     return _judge(context, incident, legs)
 
 
@@ -35,9 +44,80 @@ def look(
     todo: steps.NextStep,
 ) -> float:
     """Read the power state, but switch nothing: the host may live."""
-    legs = _confirmed_by_operator(incident) or context.fencer.status(
-        incident.host)
-    return _judge(context, incident, legs, "; ".join(todo.reasons))
+    if not _due(context, incident):
+        return LOOK_AGAIN_S
+    return _judge(
+        context, incident, _read(context, incident), "; ".join(todo.reasons))
+
+
+def reprove(
+    context: contexts.Context, incident: incidents.Incident
+) -> incidents.Incident:
+    """Prove a host off again that showed life after its proof; switch
+    nothing. Without a new proof nothing changes.
+
+    :returns: the incident as it is now
+    """
+    memory = context.memory
+    now = context.clock.monotonic()
+    if now < memory.reprove_due:
+        return incident
+    memory.reprove_due = now + context.conf.aacloud_failover.fence_retry
+    proof = _proof(context, incident, _read(context, incident))
+    if not proof.proven:
+        return incident
+    step.require_lead(context)
+    return context.journal.advance(
+        incident, incident.state, waiting=None, proof=proof.as_dict(),
+        event_text=f"proved off again: {'; '.join(proof.reasons)}")
+
+
+def _due(
+    context: contexts.Context, incident: incidents.Incident
+) -> bool:
+    """Whether it is time for the next try; an operator's word makes it."""
+    memory = context.memory
+    return (
+        context.clock.monotonic() >= memory.fence_due
+        or len(incident.commands) > memory.heeded)
+
+
+def _may_order(context: contexts.Context, incident_id: str) -> bool:
+    """Asked right before each order to a controller, which may be many
+    seconds after the fencing began: whatever speaks against it counts."""
+    if not context.may_act():
+        return False
+    try:
+        todo = step.decide(context, context.journal.incident(incident_id))
+    except db_errors.DatabaseError as error:
+        LOG.warning(
+            "Incident %s: nothing is ordered from the controller: %s",
+            incident_id, error)
+        return False
+    if todo.step is not steps.Step.FENCE:
+        LOG.warning(
+            "Incident %s: nothing more is ordered from the controller: %s",
+            incident_id, "; ".join(todo.reasons))
+        return False
+    return context.may_act()
+
+
+def _read(
+    context: contexts.Context, incident: incidents.Incident
+) -> tuple[fences.FenceEvidence, ...]:
+    """What is known without an order; the controller is asked if needed."""
+    legs = _confirmed_by_operator(incident)
+    if _proof(context, incident, legs).proven:
+        return legs
+    return legs + context.fencer.status(incident.host)
+
+
+def _proof(
+    context: contexts.Context,
+    incident: incidents.Incident,
+    legs: tuple[fences.FenceEvidence, ...],
+) -> fences.Proof:
+    return fences.prove(legs, context.world.last_life(incident.host))
 
 
 def _judge(
@@ -46,22 +126,24 @@ def _judge(
     legs: tuple[fences.FenceEvidence, ...],
     doubts: str = "",
 ) -> float:
-    proof = fences.prove(legs, context.world.last_life(incident.host))
+    proof = _proof(context, incident, legs)
     if proof.proven:
         step.require_lead(context)
         step.advance(
             context, incident, _S.FENCED,
             f"proved off: {'; '.join(proof.reasons)}", proof=proof.as_dict())
         return 0.0
+    retry = context.conf.aacloud_failover.fence_retry
+    context.memory.fence_due = context.clock.monotonic() + retry
+    context.memory.heeded = len(incident.commands)
     step.wait(
         context, incident,
         f"no proof that host {incident.host} is off, so nothing is "
         f"evacuated: {'; '.join(filter(None, (*_steady(legs), doubts)))}. "
-        "It is tried again each "
-        f"{context.conf.aacloud_failover.fence_retry:g} s. Mend the BMC; or "
-        "make sure that the host is without power and run 'openstack ha "
-        f"incident confirm-fenced {incident.id} --reason TEXT'.")
-    return _pause_for_command(context, incident)
+        f"It is tried again each {retry:g} s. Mend the BMC; or make sure "
+        "that the host is without power and run 'openstack ha incident "
+        f"confirm-fenced {incident.id} --reason TEXT'.")
+    return LOOK_AGAIN_S
 
 
 def _steady(legs: tuple[fences.FenceEvidence, ...]) -> list[str]:
@@ -89,20 +171,6 @@ def _confirmed_by_operator(
                    f"{given.reason}",
         ),
     )
-
-
-def _pause_for_command(
-    context: contexts.Context, incident: incidents.Incident
-) -> float:
-    """Wait for the next try, but notice an operator's command at once."""
-    until = time.monotonic() + context.conf.aacloud_failover.fence_retry
-    known = len(incident.commands)
-    pause = threading.Event()
-    while time.monotonic() < until and context.may_act():
-        pause.wait(0.5)
-        if len(context.journal.incident(incident.id).commands) > known:
-            break
-    return 0.0
 
 
 def force_down(

@@ -9,6 +9,7 @@ from aacloud.core import incidents
 from aacloud.core import migrations
 from aacloud.core import returning
 from aacloud.core import steps
+from aacloud.core import verdicts
 from aacloud.failover import context as contexts
 from aacloud.failover import policies
 from aacloud.failover.steps import fencing
@@ -16,6 +17,9 @@ from aacloud.failover.steps import step
 
 _S = incidents.IncidentState
 _R = returning.ReturnStep
+
+#: Seconds between two looks at a host that does not report.
+ASLEEP_S = 2.0
 
 #: Nova's clock may be behind ours when evacuations are looked for.
 CLOCK_MARGIN = datetime.timedelta(minutes=10)
@@ -27,9 +31,16 @@ def check(
     todo: steps.NextStep,
 ) -> float:
     """Look whether the host may serve again, and let it."""
-    facts = _facts(context, incident)
-    decision = returning.may_return(
-        facts, policies.return_policy(context.conf))
+    judgement = context.board.get()
+    verdict = None if judgement is None else judgement.hosts.get(
+        incident.host)
+    policy = policies.return_policy(context.conf)
+    age = None if verdict is None else verdict.heartbeat_age_s
+    if age is None or age > policy.agent_fresh_s:
+        # This may last for weeks: Nova is not asked all the time meanwhile.
+        return _wait_for_life(context, incident, verdict)
+    facts = _facts(context, incident, verdict)
+    decision = returning.may_return(facts, policy)
     if not decision.go:
         step.wait(
             context, incident,
@@ -65,6 +76,42 @@ def check(
     return 0.0
 
 
+def _wait_for_life(
+    context: contexts.Context,
+    incident: incidents.Incident,
+    verdict: verdicts.HostVerdict | None,
+) -> float:
+    """The host's agent is silent: it is off, or it died again."""
+    if (
+        verdict is not None
+        and verdict.state is verdicts.HostState.DEAD
+        and not _is_held(context.world.service(incident.host), incident)
+        and not _is_held(
+            context.cloud.services().get(incident.host), incident)
+    ):
+        # As long as this incident is open, no new one begins.
+        step.advance(
+            context, incident, _S.RETURNED,
+            f"host {incident.host} is dead again, after somebody brought it "
+            "back into service: neither forced down nor disabled by this "
+            "incident. A new incident takes care of it")
+        return 0.0
+    step.wait(
+        context, incident,
+        "the host stays out of service and waits for its agent to report: "
+        "power the host on and see that aacloud-agent runs there")
+    return ASLEEP_S
+
+
+def _is_held(
+    service: verdicts.NovaServiceView | None, incident: incidents.Incident
+) -> bool:
+    """Whether the host is out of service by our hand, as far as known."""
+    return service is None or service.forced_down or (
+        service.disabled
+        and service.disabled_reason == fencing.disabled_reason(incident))
+
+
 def _still_disabled(
     context: contexts.Context, incident: incidents.Incident
 ) -> bool:
@@ -73,11 +120,11 @@ def _still_disabled(
 
 
 def _facts(
-    context: contexts.Context, incident: incidents.Incident
+    context: contexts.Context,
+    incident: incidents.Incident,
+    verdict: verdicts.HostVerdict | None,
 ) -> returning.ReturnFacts:
     host = incident.host
-    judgement = context.board.get()
-    verdict = None if judgement is None else judgement.hosts.get(host)
     service = context.cloud.services().get(host)
     evacuations = context.cloud.migrations(
         host, incident.opened_at - CLOCK_MARGIN, evacuations_only=True)
@@ -85,7 +132,7 @@ def _facts(
         each for each in evacuations
         if each.status not in migrations.FAILED
         and each.status != "completed")
-    guests = context.guests(host)
+    guests = context.world.guests(host)
     elsewhere = None
     if guests is not None:
         here = {server.uuid for server in context.cloud.servers_on(host)}

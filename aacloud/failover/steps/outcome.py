@@ -25,6 +25,7 @@ def advance(
         return 0.5
     text = "; ".join(todo.reasons)
     columns: dict[str, Any] = {}
+    settled: tuple[incidents.ServerRecord, ...] = ()
     if todo.to is _S.DETECTED:
         judgement = context.board.get()
         verdict = None if judgement is None else judgement.hosts.get(
@@ -32,14 +33,15 @@ def advance(
         if verdict is not None:
             columns["verdict"] = verdict.as_dict()
     if todo.to in (_S.DONE, _S.PARTIAL):
-        records = context.journal.servers(incident.id)
+        settled = context.journal.servers(incident.id)
         columns["summary"] = {
             **incident.summary,
             **timeline.summarize(
-                records, context.journal.events(incident.id)).as_dict(),
+                settled, context.journal.events(incident.id)).as_dict(),
         }
-        _measure(records)
     step.advance(context, incident, todo.to, text, **columns)
+    # Only now: a write that was refused is tried again.
+    _measure(settled)
     return 0.0
 
 

@@ -11,7 +11,6 @@ from aacloud.core import recovery
 from aacloud.core import steps
 from aacloud.failover import context as contexts
 from aacloud.failover import policies
-from aacloud.failover import world
 from aacloud.failover.steps import step
 
 _S = incidents.IncidentState
@@ -103,7 +102,19 @@ def _plan(context: contexts.Context, host: str) -> recovery.EvacuationPlan:
         host, servers, cloud.destinations(topology), topology,
         policies.recovery_policy(context.conf),
         context.journal.moves_since(
-            world.utcnow() - datetime.timedelta(hours=24)))
+            context.clock.utcnow() - datetime.timedelta(hours=24)))
+
+
+def _down_since(
+    context: contexts.Context, incident: incidents.Incident
+) -> datetime.datetime:
+    """When the host was last alive, as far as anybody knows."""
+    seen = context.world.last_life(incident.host)
+    told = incident.summary.get("last_life_at")
+    if seen is None and isinstance(told, str):
+        # An engine that started after the host had died.
+        seen = datetime.datetime.fromisoformat(told)
+    return seen or incident.opened_at
 
 
 def records(
@@ -114,11 +125,11 @@ def records(
     """The journal's records of a plan, in its order."""
     past: dict[str, list[int]] = {}
     for old in context.cloud.migrations(
-        incident.host, world.utcnow() - PAST
+        incident.host, context.clock.utcnow() - PAST
     ):
         if old.is_evacuation and not old.unfinished:
             past.setdefault(old.server, []).append(old.id)
-    down_since = context.world.last_life(incident.host) or incident.opened_at
+    down_since = _down_since(context, incident)
 
     def record(
         server: recovery.ServerView, **columns: object

@@ -11,11 +11,14 @@ from aacloud.core import brakes
 from aacloud.core import incidents
 from aacloud.core import steps
 from aacloud.failover import context as contexts
-from aacloud.failover import world
 
 LOG = logging.getLogger(__name__)
 
-_NUMBERS = re.compile(r"\d+(\.\d+)?")
+#: What differs between two texts that say the same: ids of requests and
+#: objects, and numbers.
+_VARYING = re.compile(
+    r"(?:req-)?[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}"
+    r"|0x[0-9a-f]+|\d+(?:\.\d+)?")
 
 
 class LeadershipEnded(Exception):
@@ -46,11 +49,10 @@ def wait(
 ) -> incidents.Incident:
     """Stay in the state and say why; the same is not written twice.
 
-    Two texts that differ in numbers alone are the same: seconds pass.
+    Two texts that differ in numbers and ids alone are the same: seconds
+    pass, and each request has an id of its own.
     """
-    if incident.waiting is not None and (
-        _NUMBERS.sub("#", incident.waiting) == _NUMBERS.sub("#", why)
-    ):
+    if incident.waiting is not None and _same(incident.waiting, why):
         return incident
     LOG.warning(
         "Incident %s of host %s (%s) waits: %s",
@@ -59,6 +61,10 @@ def wait(
         incident, incident.state, event_text=why, waiting=why)
     context.notifier.incident(written)
     return written
+
+
+def _same(one: str, other: str) -> bool:
+    return _VARYING.sub("#", one) == _VARYING.sub("#", other)
 
 
 def require_lead(context: contexts.Context) -> None:
@@ -94,5 +100,5 @@ def decide(
             last_sign_of_life_utc=context.world.last_life(host),
         ),
         context.journal.servers(incident.id),
-        world.utcnow(),
+        context.clock.utcnow(),
     )
