@@ -100,6 +100,13 @@ IN_RECOVERY = frozenset({
 CANCELLABLE = frozenset({
     _I.DETECTED, _I.SHADOWED, _I.ADMITTED, _I.PLANNED, _I.FENCING})
 
+#: In which states an operator's command still has a meaning. A proof that a
+#: sign of life made void can be confirmed anew as long as servers are moved.
+ACCEPTED_IN: Mapping[Command, frozenset[IncidentState]] = {
+    Command.CANCEL: CANCELLABLE,
+    Command.CONFIRM_FENCED: CANCELLABLE | IN_RECOVERY,
+}
+
 #: A server in one of these needs nothing more from the engine.
 SETTLED = frozenset({_S.VERIFIED, _S.MANUAL})
 

@@ -366,7 +366,7 @@ class Incidents:
             if row is None:
                 raise errors.NotFound("incident", incident_id)
             state = core_incidents.IncidentState(row.state)
-            if state not in core_incidents.CANCELLABLE:
+            if state not in core_incidents.ACCEPTED_IN[command]:
                 raise errors.CommandRefused(
                     incident_id, command.value, state.value
                 )

@@ -274,7 +274,15 @@ class ConfirmFenced(_Command):
     ) -> dict[str, Any]:
         """Write the confirmation down for the engine."""
         incident = self.found(incident_id)
-        if incident.state is not State.FENCING:
+        accepted = core_incidents.ACCEPTED_IN[
+            core_incidents.Command.CONFIRM_FENCED
+        ]
+        # After the proof only when it waits: for one that holds.
+        doubted = (
+            incident.state in accepted - core_incidents.CANCELLABLE
+            and incident.waiting
+        )
+        if incident.state is not State.FENCING and not doubted:
             raise errors.Conflict(
                 f"incident {incident.id} of host {incident.host} does not "
                 f"wait for a fence: it is {incident.state.value}"

@@ -243,6 +243,19 @@ def test_confirmation_of_what_does_not_wait_for_a_fence(
     assert stage.incidents.get(incident.id).commands == ()
 
 
+@pytest.mark.parametrize(
+    "state", [State.FENCED, State.FORCED_DOWN, State.EVACUATING]
+)
+def test_confirmation_after_the_proof_did_not_hold(
+    stage: Stage, state: State
+) -> None:
+    incident = stage.add_incident(state, waiting="it showed life")
+    answer = ask(stage, incident.id, "confirm-fenced")
+    assert answer.status == 202
+    (stored,) = stage.incidents.get(incident.id).commands
+    assert stored.command is core_incidents.Command.CONFIRM_FENCED
+
+
 def test_confirmation_while_the_engine_still_fences(stage: Stage) -> None:
     incident = stage.add_incident(State.FENCING)
     answer = ask(stage, incident.id, "confirm-fenced")

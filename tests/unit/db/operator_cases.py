@@ -97,6 +97,40 @@ class OperatorCases:
         assert leader.journal.events(incident.id) == before
         assert leader.journal.incident(incident.id).commands == ()
 
+    def test_a_host_is_confirmed_fenced_while_servers_are_moved(
+        self, leader: worlds.Engine
+    ) -> None:
+        """A sign of life may have made the first proof void."""
+        incident = leader.open()
+        interface = api.Incidents(leader.database, now=worlds.Clock())
+        for state in (
+            State.ADMITTED,
+            State.PLANNED,
+            State.FENCING,
+            State.FENCED,
+            State.FORCED_DOWN,
+            State.EVACUATING,
+            State.VERIFYING,
+            State.DONE,
+        ):
+            incident = leader.journal.advance(
+                incident, state, event_text=state.value
+            )
+            if state is not State.DONE:
+                interface.write_command(
+                    incident.id,
+                    incidents.Command.CONFIRM_FENCED,
+                    by="ann",
+                    reason="pulled the plug",
+                )
+        with pytest.raises(errors.CommandRefused, match="is done"):
+            interface.write_command(
+                incident.id,
+                incidents.Command.CONFIRM_FENCED,
+                by="ann",
+                reason="",
+            )
+
     def test_pages_of_incidents(self, leader: worlds.Engine) -> None:
         interface = api.Incidents(leader.database)
         opened = [leader.open(f"host-{number}") for number in range(7)]
