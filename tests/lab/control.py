@@ -88,10 +88,12 @@ class Status:
 
 
 class Lab:
-    """A lab in a directory.
+    """A lab that is up.
 
-    :param where: its directory; ``AACLOUD_LAB_DIR`` or the usual one when
-        it is not given
+    Where a directory is asked for and none is given, it is that of
+    ``AACLOUD_LAB_DIR``, or the usual one.
+
+    :ivar cloud: the REST APIs of the lab, asked as the admin
     """
 
     def __init__(self, state: State) -> None:

@@ -7,6 +7,7 @@ import base64
 import functools
 import hashlib
 import json
+import pathlib
 
 from tests.lab import network
 from tests.lab import process
@@ -57,7 +58,7 @@ def configure(state: State) -> None:
     write(state.etc("clouds.yaml"), _clouds(state), mode=0o600)
 
 
-def _config(state: State, node: str) -> object:
+def _config(state: State, node: str) -> pathlib.Path:
     return state.etc("aacloud", f"{node}.conf")
 
 
