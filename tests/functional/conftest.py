@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Before any functional test is imported: threads, as in the daemons.
+"""How the functional tests run."""
 
-oslo.service takes eventlet when it is used before somebody chose, and Nova's
-tests then refuse to run in the same process.
-"""
+from oslo_service import backend
 
-import aacloud.cmd  # noqa: F401 - chooses the backend
+# As in every process of aacloud, and before anything of oslo.messaging is
+# imported: that would choose eventlet. Real Nova wants the same answer.
+backend.init_backend(backend.BackendType.THREADING)

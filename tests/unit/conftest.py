@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How all tests run."""
+"""How the unit tests run."""
 
 import hypothesis
+from oslo_service import backend
+
+# As in every process of aacloud, and before anything of oslo.messaging is
+# imported: that would choose eventlet.
+backend.init_backend(backend.BackendType.THREADING)
 
 # How fast an example runs says something about the machine, which may be busy
 # with other tests, and nothing about what is tested.
