@@ -17,10 +17,13 @@ by the service's user only. ``aacloud-manage fencing check`` tests it.
     ),
     cfg.FloatOpt(
         "timeout",
-        default=30.0,
+        default=10.0,
         min=1.0,
         mutable=True,
-        help="Seconds for one call to a management controller.",
+        help="""
+Seconds for one call to a management controller. An operator is told of one
+that hangs after about twice this and ``power_off_timeout``.
+""",
     ),
     cfg.FloatOpt(
         "power_off_timeout",

@@ -39,7 +39,7 @@ class FencerTimes:
         last one counts for all that follow.
     """
 
-    call: float = 30.0
+    call: float = 10.0
     power_off: float = 30.0
     poll: float = 1.0
     again: tuple[float, ...] = (5.0, 10.0, 20.0)

@@ -104,6 +104,11 @@ def _engine(state: State, node: Node) -> Sections:
         },
         "aacloud_fencing": {
             "inventory_file": state.etc("aacloud", "fencing.yaml"),
+            # Emulated controllers answer at once, or never.
+            "timeout": 3,
+            "power_off_timeout": 10,
+            # The BMCs of the lab answer at once, or not at all.
+            "timeout": 5,
         },
         "aacloud_coordination": {
             "backend_url": "etcd3+" + etcd_url(state, f"{node.dc}-ctl"),
