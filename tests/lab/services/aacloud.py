@@ -239,9 +239,9 @@ def agent(state: State, node: Node) -> Service:
             state.bin("aacloud-agent"),
             "--config-file", str(_config(state, node.name)),
         ),
-        # An agent asks an engine whom to probe, and less often when none
-        # answers.
-        after=("aacloud-failover",),
+        # An agent asks an engine whom to probe, and less and less often
+        # while none answers: it starts with the engines, not before.
+        after=("rabbitmq", "topology"),
         address=(node.mgmt, PORTS["aacloud-health"]),
         weight=2,
     )  # fmt: skip
