@@ -94,12 +94,12 @@ for the one that is cut off, and does nothing.
         help="""
 Seconds for which a report of nova-compute to Nova is a sign of life.
 
-It must be longer than Nova's ``report_interval``.
+It must be longer than Nova's ``report_interval`` and ``nova_poll`` together.
 """,
     ),
     cfg.FloatOpt(
         "nova_poll",
-        default=2.0,
+        default=1.0,
         min=0.2,
         help="Seconds between two looks at Nova's services.",
     ),

@@ -162,8 +162,9 @@ class Journal:
         """
         epoch = self._writer.epoch()
         now = self._now()
+        incident_id = str(uuid.uuid4())
         incident = core_incidents.Incident(
-            id=str(uuid.uuid4()),
+            id=incident_id,
             host=host,
             kind=kind,
             state=core_incidents.IncidentState.DETECTED,
@@ -176,7 +177,8 @@ class Journal:
             verdict=verdict,
             waiting=waiting,
             summary=summary or {},
-            request_id=request_id,
+            # What Nova's logs carry for each call made for it.
+            request_id=request_id or f"req-{incident_id}",
         )
         ticket = str(uuid.uuid4())
 

@@ -127,6 +127,9 @@ def by_aacloud(
     opened = datetime.datetime.fromisoformat(told["opened_at"])
     proved = datetime.datetime.fromisoformat(told["proof"]["proven_at_utc"])
     await_return(lab, victim)
+    lab.wait("the incident is closed", lambda: lab.cloud.get(
+        "aacloud-api", f"/incidents/{incident['id']}"
+    )["incident"]["closed_at"], 120, POLL)
     return Run(
         "aacloud",
         recovered=(ended - proved).total_seconds(),
