@@ -15,7 +15,7 @@ from tests.lab.services.base import Service
 from tests.lab.state import State
 
 #: More starts at once only make each of them slower.
-AT_ONCE = 8
+AT_ONCE = 12
 
 
 class NotUp(RuntimeError):

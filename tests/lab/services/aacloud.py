@@ -104,11 +104,9 @@ def _engine(state: State, node: Node) -> Sections:
         },
         "aacloud_fencing": {
             "inventory_file": state.etc("aacloud", "fencing.yaml"),
-            # Emulated controllers answer at once, or never.
-            "timeout": 3,
-            "power_off_timeout": 10,
             # The BMCs of the lab answer at once, or not at all.
             "timeout": 5,
+            "power_off_timeout": 10,
         },
         "aacloud_coordination": {
             "backend_url": "etcd3+" + etcd_url(state, f"{node.dc}-ctl"),
@@ -203,7 +201,6 @@ def api(state: State) -> Service:
         address=(state.plan.node(CONTROL).mgmt, PORTS["aacloud-api"]),
         path="/",
         ready=functools.partial(_warm, state),
-        weight=3,
     )  # fmt: skip
 
 
@@ -227,7 +224,6 @@ def engine(state: State, node: Node) -> Service:
         # later: it shall find it.
         after=("aacloud-api", "rabbitmq", "etcd", "keystone", "topology"),
         address=(node.mgmt, PORTS["aacloud-health"]),
-        weight=3,
     )  # fmt: skip
 
 
@@ -243,7 +239,6 @@ def agent(state: State, node: Node) -> Service:
         # while none answers: it starts with the engines, not before.
         after=("rabbitmq", "topology"),
         address=(node.mgmt, PORTS["aacloud-health"]),
-        weight=2,
     )  # fmt: skip
 
 

@@ -59,7 +59,6 @@ class Service:
         the Unix time of the start, 0 when the process was there before
     :ivar before: work to be done before each start
     :ivar user: user to run as, root when None
-    :ivar weight: CPU seconds its start takes; the heavy ones start first
     """
 
     name: str
@@ -72,7 +71,6 @@ class Service:
     ready: Callable[[float], bool] | None = None
     before: Callable[[], object] | None = None
     user: str | None = None
-    weight: float = 1.0
     seconds: float = 180.0
 
     @property

@@ -27,7 +27,6 @@ def service(state: State) -> Service:
         address=(state.plan.bmc_address(state.plan.hosts[-1].name),
                  PORTS["bmc"]),
         ready=lambda since: answers(state, state.plan.hosts[0].name),
-        weight=2,
     )  # fmt: skip
 
 

@@ -167,7 +167,6 @@ def rabbitmq(state: State) -> Service:
         },
         user="rabbitmq",
         address=(node.mgmt, PORTS["rabbitmq"]),
-        weight=6,
     )
 
 

@@ -361,7 +361,6 @@ def api(state: State, name: str, module: str, threads: int) -> Service:
         address=address,
         path=_WARM[name][0] if name in _WARM else "/v3",
         ready=functools.partial(_warm, state, name),
-        weight=4,
     )  # fmt: skip
 
 
@@ -399,7 +398,6 @@ def services(state: State) -> list[Service]:
                     "--config-file", str(state.etc("nova", "nova.conf")),
                 ),
                 after=("mariadb", "rabbitmq"),
-                weight=4,
             )
         )  # fmt: skip
     # Cinder's API, scheduler and volume services will stand here.
@@ -420,7 +418,6 @@ def compute(state: State, node: Node) -> Service:
         env={**guest_places(state, node), "AALAB_READY": str(listens)},
         after=("nova-conductor", "keystone", "placement"),
         ready=functools.partial(_compute_ready, state, node, listens),
-        weight=4,
     )  # fmt: skip
 
 
