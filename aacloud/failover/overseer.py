@@ -106,6 +106,8 @@ class Overseer:
         self._cancelled: dict[str, datetime.datetime] = {}
         self._passed_over: dict[str, str] = {}
         self._pace = rates.LogPace(clock=self._clock.monotonic)
+        # Asked when it is read: a look at the cloud may hang for a while.
+        metrics.LEADS.set_function(lambda: float(lease.valid()))
 
     @property
     def store_trouble(self) -> str | None:
@@ -393,7 +395,6 @@ class Overseer:
     # -- what is told -------------------------------------------------------
 
     def _measure(self, judgement: verdicts.Judgement) -> None:
-        metrics.LEADS.set(1 if self._lease.valid() else 0)
         metrics.CUT_OFF.set(1 if judgement.self_cut_off else 0)
         for state in verdicts.HostState:
             metrics.HOSTS.labels(state.value).set(sum(
