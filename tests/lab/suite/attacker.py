@@ -153,6 +153,8 @@ class Bus:
     """A connection to the message bus, with a password that leaked."""
 
     EXCHANGE = f"{observations.TOPIC}_fanout"
+    #: What the numbers of his own messages begin with.
+    MARK = "rogue-"
 
     def __init__(self, lab: Lab) -> None:
         state = lab.state
@@ -179,7 +181,12 @@ class Bus:
             queue, no_ack=True, callback=self._hear)
 
     def _hear(self, message: amqp.Message) -> None:
-        self.heard.append(json.loads(json.loads(message.body)["oslo.message"]))
+        # His own nonsense comes back to him, too.
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            heard = json.loads(json.loads(message.body)["oslo.message"])
+            if not heard["_unique_id"].startswith(self.MARK):
+                json.loads(heard["args"]["message"]["body"])
+                self.heard.append(heard)
 
     def drain(self) -> None:
         """Take in what has come."""
@@ -206,7 +213,7 @@ class Bus:
         self.send(json.dumps({
             "oslo.version": "2.0",
             "oslo.message": json.dumps(
-                {**message, "_unique_id": f"rogue-{self._numbers}"}),
+                {**message, "_unique_id": f"{self.MARK}{self._numbers}"}),
         }))
 
     def envelope(self, like: dict[str, Any], envelope: object) -> None:

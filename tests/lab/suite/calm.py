@@ -76,7 +76,9 @@ def _missing(look: Look) -> list[str]:
     """What is not calm, in words."""
     try:
         found = [*_processes(look), *_engines(look)]
-        return found or [*_incidents(look), *_hosts(look), *_servers(look)]
+        found = found or [*_incidents(look), *_hosts(look)]
+        # Only a host that is well again can let go of its guests.
+        return found or _servers(look)
     except (RestError, OSError) as error:
         return [str(error)]
 
@@ -148,7 +150,7 @@ def _hosts(look: Look) -> list[str]:
 
 
 def _servers(look: Look) -> list[str]:
-    """Leftovers; they are deleted once all hosts are well."""
+    """Leftovers of earlier tests, which are deleted."""
     listed = servers.listed(look.lab)
     left = {
         server: one for server, one in listed.items()
@@ -160,11 +162,15 @@ def _servers(look: Look) -> list[str]:
             except RestError as error:
                 if error.status != 404:
                     raise
-    stray = set(look.lab.guests()) - set(listed)
-    return [
-        *(f"server {one['name']} is still there" for one in left.values()),
-        *(f"the guest {guest} of no server runs" for guest in sorted(stray)),
-    ]
+    if left:
+        return [f"{len(left)} servers of an earlier test are still there"]
+    stray = [
+        proc for proc in look.lab.processes()
+        if proc.guest and proc.guest not in listed]
+    if stray:
+        LOG.warning("guests of no server are ended: %s", stray)
+        process.kill(stray)
+    return []
 
 
 def _set_modes(look: Look, mode: str) -> None:

@@ -9,6 +9,7 @@ import os
 import pytest
 
 from tests.lab.control import Lab
+from tests.lab.state import locked
 from tests.lab.suite import calm
 from tests.lab.suite.looking import Look
 from tests.lab.suite.stage import Stage
@@ -43,10 +44,11 @@ def pytest_collection_modifyitems(
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    """The lab that is up; it is left as it is delivered."""
+    """The lab that is up, for nobody else; it is left as delivered."""
     lab = Lab.open(os.environ.get("AACLOUD_LAB_DIR"))
-    yield lab
-    calm.make(Look(lab), "shadow")
+    with locked(lab.state.dir):
+        yield lab
+        calm.make(Look(lab), "shadow")
 
 
 @pytest.fixture

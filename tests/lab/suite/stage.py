@@ -194,6 +194,18 @@ class Stage:
         truths.keep_quiet(
             self.look, self.since, seconds, died=died, more=more)
 
+    def keep_quiet_until(
+        self, what: str, question: Callable[[], Any], seconds: float
+    ) -> None:
+        """Look on until something is true; nothing else happens."""
+
+        def true() -> bool:
+            found = truths.changes(self.look, self.since)
+            assert not found, found
+            return bool(question())
+
+        self.lab.wait(what, true, seconds, 0.5)
+
     def holds(
         self, seconds: float, question: Callable[[], Any], what: str
     ) -> None:

@@ -110,7 +110,7 @@ def forgeries(
 def test_replays_and_forgeries_deceive_nobody(
     stage: Stage, bus: Bus
 ) -> None:
-    lab, look = stage.lab, stage.look
+    lab = stage.lab
     victim = stage.host("dc1")
     node = lab.plan.host(victim)
     stage.crew(victim, 2)

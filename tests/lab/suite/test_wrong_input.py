@@ -42,7 +42,7 @@ def test_wrong_topologies_change_nothing(
             f"      dc1-r1: {{hosts: [{host}]}}\n"
             f"      dc1-r2: {{hosts: [{host}, {other}]}}\n",
             [host, "dc1-r1", "dc1-r2"]),
-        "broken YAML": ("dcs: {dc1: [\n", ["broken.yaml"]),
+        "broken YAML": ("dcs: {dc1: [\n", ["broken-YAML.yaml"]),
         "unknown key": (
             "dcs: {dc1: {rakcs: {}}}\n", ["rakcs"]),
     }
@@ -50,7 +50,7 @@ def test_wrong_topologies_change_nothing(
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         runs = {}
         for name, (text, _words) in files.items():
-            file = tmp_path / f"{name.split()[0]}.yaml"
+            file = tmp_path / f"{name.replace(' ', '-')}.yaml"
             file.write_text(text)
             runs[name] = pool.submit(
                 _run, stage, "aacloud-manage", "topology", "apply",
