@@ -161,15 +161,15 @@ def _bring_up(state: State, progress: Progress) -> None:
         progress.say(f"mended: {line}")
     cloud = Cloud(state)
     Runner(
-        state, [*services(state), *_jobs(state, cloud)], progress
+        state, [*services(state), *_jobs(state, cloud, progress)], progress
     ).run()
     _watched(state, cloud)
     progress.say("the cloud is up")
 
 
-def _jobs(state: State, cloud: Cloud) -> list[Job]:
+def _jobs(state: State, cloud: Cloud, progress: Progress) -> list[Job]:
     def topology() -> None:
-        _computes(state, cloud)
+        _computes(state, cloud, progress.say)
         aacloud.apply_topology(state)
 
     return [
@@ -200,8 +200,14 @@ def _network(state: State, progress: Progress) -> None:
     progress.say("network namespaces and cables")
 
 
-def _computes(state: State, cloud: Cloud) -> None:
-    """Wait until every compute is up and can be scheduled to."""
+def _computes(
+    state: State, cloud: Cloud, say: Callable[[str], None]
+) -> None:
+    """Wait until every compute is up and can be scheduled to.
+
+    One that is forced down stays so: that is a state of the cloud, which
+    aacloud or its operator ends.
+    """
     wanted = {node.name for node in state.plan.hosts}
     deadline = time.monotonic() + 60
     missing = wanted
@@ -213,10 +219,14 @@ def _computes(state: State, cloud: Cloud) -> None:
                 "/os-hypervisors/detail",
                 headers={"OpenStack-API-Version": "compute 2.53"},
             )
+            services = cloud.get(
+                "nova-api", "/os-services?binary=nova-compute"
+            )["services"]
+            forced = {one["host"] for one in services if one["forced_down"]}
             missing = wanted - {
                 one["service"]["host"]
                 for one in found["hypervisors"]
-                if one["state"] == "up"
+                if one["state"] == "up" or one["service"]["host"] in forced
             }
         except RestError as exc:
             missing, reason = wanted, str(exc)
@@ -229,6 +239,11 @@ def _computes(state: State, cloud: Cloud) -> None:
             )
         if missing:
             time.sleep(0.5)
+    for host in sorted(forced & wanted):
+        say(
+            f"{host} is forced down in Nova; when no incident is open for "
+            f"it: openstack compute service set --up {host} nova-compute"
+        )
 
 
 def _watched(state: State, cloud: Cloud) -> None:
