@@ -145,8 +145,14 @@ class Database:
         self._facade = enginefacade.transaction_context()
         # max_retries=0: do not block for minutes in the first call when the
         # database is down; each call is retried within its patience.
+        # thread_checkin=False: no sleep(0) after each call; it is there for
+        # eventlet, and on a busy machine gives the processor away.
         self._facade.configure(
-            connection=self._url, sqlite_fk=True, max_retries=0, **options
+            connection=self._url,
+            sqlite_fk=True,
+            max_retries=0,
+            thread_checkin=False,
+            **options,
         )
         self._facade.append_on_engine_create(_prepare_sessions)
 
