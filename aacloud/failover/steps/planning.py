@@ -27,9 +27,10 @@ def plan(
 ) -> float:
     """Plan all servers of the host in one batch and journal the plan."""
     made = _plan(context, incident.host)
-    context.journal.put_servers(
-        incident, records(context, incident, made),
-        event_text=tell(made))
+    # What another engine wrote before it was killed stays as it is.
+    fresh = _unknown(context, incident, records(context, incident, made))
+    if fresh:
+        context.journal.put_servers(incident, fresh, event_text=tell(made))
     step.advance(context, incident, _S.PLANNED, tell(made))
     return 0.0
 
@@ -44,14 +45,23 @@ def add_latecomers(
     if all(server.uuid in known for server in on_host):
         return
     made = _plan(context, incident.host)
-    late = [
-        record for record in records(context, incident, made)
-        if record.server not in known]
+    late = _unknown(context, incident, records(context, incident, made))
     if late:
         context.journal.put_servers(
             incident, late,
             event_text=f"{len(late)} servers came to the host after the "
                        "plan was made and are planned now")
+
+
+def _unknown(
+    context: contexts.Context,
+    incident: incidents.Incident,
+    planned: Iterable[incidents.ServerRecord],
+) -> list[incidents.ServerRecord]:
+    """Those that the journal does not have yet."""
+    known = {
+        record.server for record in context.journal.servers(incident.id)}
+    return [record for record in planned if record.server not in known]
 
 
 def replan(

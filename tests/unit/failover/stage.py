@@ -100,12 +100,17 @@ class WatchedJournal(journals.Journal):
 
     :ivar before: called before the write with its number
     :ivar after: called after it was committed
+    :ivar states: host -> the state that was written last; cheaper to ask
+        than the database
     """
 
     writes = 0
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, states: dict[str, State], *args: Any, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self.states = states
         self.before: Callable[[int], None] = lambda number: None
         self.after: Callable[[int], None] = lambda number: None
 
@@ -119,11 +124,15 @@ class WatchedJournal(journals.Journal):
 
     def open_incident(self, *args: Any, **kwargs: Any) -> Any:
         with self._watched():
-            return super().open_incident(*args, **kwargs)
+            written = super().open_incident(*args, **kwargs)
+            self.states[written.host] = written.state
+            return written
 
     def advance(self, *args: Any, **kwargs: Any) -> Any:
         with self._watched():
-            return super().advance(*args, **kwargs)
+            written = super().advance(*args, **kwargs)
+            self.states[written.host] = written.state
+            return written
 
     def note(self, *args: Any, **kwargs: Any) -> Any:
         with self._watched():
@@ -150,7 +159,8 @@ class Engine:
         self.lease = ScriptedLease()
         self.term = overseer.Term()
         self.journal = WatchedJournal(
-            stage.database, lambda: self.term.epoch, now=clock.utcnow)
+            stage.states, stage.database, lambda: self.term.epoch,
+            now=clock.utcnow)
         self.world = worlds.World(clock.monotonic(), clock)
         self.board = contexts.JudgementBoard(clock)
         self.notes = Notes()
@@ -227,6 +237,7 @@ class Stage:
         self.boots: dict[str, int] = {}
         self.guests: dict[str, set[str]] = {}
         self.engines: list[Engine] = []
+        self.states: dict[str, State] = {}
 
     def engine(self, name: str = "one") -> Engine:
         made = Engine(self, name)
@@ -324,7 +335,7 @@ class Stage:
         return found[-1].state if found else None
 
     def is_in(self, *states: State, host: str = HOST) -> Callable[[], bool]:
-        return lambda: self.state(host) in states
+        return lambda: self.states.get(host) in states
 
     def waits(self, host: str = HOST) -> str:
         return self.incident(host).waiting or ""

@@ -176,7 +176,7 @@ def test_an_operators_word_from_before_a_sign_of_life_is_void(stage):
     uuids, _ = dies(stage)
     stage.fencer.dead = {HOST}
     stage.run(stage.is_in(State.FENCING))
-    stage.run(lambda: stage.waits())
+    stage.run(stage.waits)
     for each in stage.engines:
         each.lease.leads = False
     stage.tell(stages.incidents.Command.CONFIRM_FENCED)
@@ -198,7 +198,7 @@ def test_cancelled_by_an_operator(stage):
     dies(stage)
     stage.fencer.dead = {HOST}
     stage.run(stage.is_in(State.FENCING))
-    stage.run(lambda: stage.waits())
+    stage.run(stage.waits)
     stage.tell(stages.incidents.Command.CANCEL)
     stage.run(stage.is_in(State.CANCELLED), limit_s=2)
     assert told(stage, "cancelled by ann: she knows") == 1
@@ -399,7 +399,7 @@ def test_a_sign_of_life_right_after_the_proof(stage):
 
 
 def test_a_move_that_fails_goes_to_another_host(stage):
-    uuids, _ = dies(stage)
+    dies(stage)
     stage.cloud.fails = {"s0"}
     stage.run(stage.is_in(State.RETURN_WAIT))
     tries = [host for uuid, host in stage.cloud.evacuations if uuid == "s0"]
