@@ -38,7 +38,18 @@ STAMP = ".aacloud-lab"
 
 
 def install(state: State, progress: Progress) -> None:
-    """Install what is missing; does nothing when all is there."""
+    """Install what is missing; does nothing when all is there.
+
+    Nor does it while the lab runs on what is installed, even when that is
+    no longer what the checkout asks for.
+    """
+    if process.scan(str(state.dir)):
+        if not _current(state):
+            progress.say(
+                "the checkout asks for other Python packages than the lab "
+                "runs on: 'down' and 'up' install them"
+            )
+        return
     _packages(state, progress)
     _environment(state, progress)
     _checkout(state, progress)
@@ -87,6 +98,21 @@ def _packages(state: State, progress: Progress) -> None:
     progress.say("packages installed")
 
 
+def _current(state: State) -> bool:
+    """Whether the environment is what the checkout asks for."""
+    return _read(state.venv / STAMP) == _wanted() and _read(
+        state.venv / f"{STAMP}-checkout"
+    ) == [checkout_key()]
+
+
+def _read(stamp: pathlib.Path) -> list[str]:
+    return stamp.read_text().splitlines() if stamp.exists() else []
+
+
+def _wanted() -> list[str]:
+    return [sys.version.replace("\n", " "), environment_key()]
+
+
 # -- virtual environment -------------------------------------------------
 def environment_key() -> str:
     """What is to be installed."""
@@ -98,8 +124,7 @@ def environment_key() -> str:
 
 def _environment(state: State, progress: Progress) -> None:
     stamp = state.venv / STAMP
-    found = stamp.read_text().splitlines() if stamp.exists() else []
-    wanted = [sys.version.replace("\n", " "), environment_key()]
+    found, wanted = _read(stamp), _wanted()
     if found == wanted:
         return
     progress.say("installing Python packages (a minute or two)")
@@ -137,7 +162,7 @@ def checkout_key() -> str:
 
 def _checkout(state: State, progress: Progress) -> None:
     stamp = state.venv / f"{STAMP}-checkout"
-    if stamp.exists() and stamp.read_text() == checkout_key():
+    if _read(stamp) == [checkout_key()]:
         return
     _logged(
         state,
