@@ -21,6 +21,7 @@ from aacloud.clouds import picture as pictures
 from aacloud.core import adoption
 from aacloud.core import incidents
 from aacloud.core import recovery
+from aacloud.core import remains as core_remains
 from aacloud.core import retries
 
 _S = incidents.ServerState
@@ -56,6 +57,7 @@ class Memory:
     slot: str | None = None
     unsent: int = 0
     landed_at: float | None = None
+    failed_at: float | None = None
     waits: str | None = None
 
 
@@ -69,6 +71,7 @@ class Follower:
         pace: paces.Pace,
         *,
         fenced: Callable[[], Collection[str]],
+        runs_on: moves.RunsOn,
         times: moves.MoverTimes,
         retry: retries.RetryPolicy,
         clock: Callable[[], float],
@@ -78,6 +81,7 @@ class Follower:
         self._picture = picture
         self._pace = pace
         self._fenced = fenced
+        self._runs_on = runs_on
         self._times = times
         self._retry = retry
         self._clock = clock
@@ -239,7 +243,14 @@ class Follower:
         if isinstance(outcome, adoption.Landed):
             return self._landed(record, memory, outcome)
         if isinstance(outcome, adoption.Failed):
+            remains = self._remains(record, memory, outcome)
+            if isinstance(remains, adoption.Wait):
+                memory.waits = remains.reason
+                return None
             self._learn(memory, ok=False)
+            if isinstance(remains, adoption.Manual):
+                return manual(record, remains.reason_code, remains.reason)
+            memory.failed_at = None
             return self._failed(
                 record, outcome.kind, outcome.reason, outcome.settled
             )
@@ -250,6 +261,31 @@ class Follower:
         elif record.state is _S.REQUESTED and send:
             return self._forgotten(record, memory, outcome.reason)
         return None
+
+    def _remains(
+        self,
+        record: incidents.ServerRecord,
+        memory: Memory,
+        outcome: adoption.Failed,
+    ) -> adoption.Wait | adoption.Manual | None:
+        """Make sure that a failed try left no guest on its destination."""
+        if (
+            outcome.kind is not retries.FailureKind.MIGRATION_FAILED
+            or record.destination is None
+        ):
+            return None
+        now = self._clock()
+        if memory.failed_at is None:
+            memory.failed_at = now
+        return core_remains.left_behind(
+            record.server,
+            record.destination,
+            self._runs_on(
+                record.destination, record.server, memory.failed_at
+            ),
+            now - memory.failed_at,
+            self._times.verify,
+        )
 
     def _adopted(
         self,

@@ -53,6 +53,7 @@ class Mover:
     :param usable: says why a destination must not be used now, or None
     :param replan: finds new destinations for servers without one
     :param fenced: names hosts with a fence proof that holds
+    :param runs_on: says whether a failed try left its guest on a host
     :param pool: makes the calls; by default threads of its own
     """
 
@@ -68,6 +69,7 @@ class Mover:
             [Collection[str]], Mapping[str, moves.Replacement]
         ] = lambda servers: {},
         fenced: Callable[[], Collection[str]] = frozenset,
+        runs_on: moves.RunsOn,
         times: moves.MoverTimes | None = None,
         retry: retries.RetryPolicy | None = None,
         pool: futures.Executor | None = None,
@@ -93,6 +95,7 @@ class Mover:
             self._picture,
             pace,
             fenced=lambda: self._fenced_now,
+            runs_on=runs_on,
             times=self._times,
             retry=retry or retries.RetryPolicy(),
             clock=clock,

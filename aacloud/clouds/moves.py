@@ -118,6 +118,16 @@ class Strategy(typing.Protocol):
         """Say what is wrong with a server that landed; None: nothing."""
 
 
+class RunsOn(typing.Protocol):
+    """Says whether a guest of a server runs on a host."""
+
+    def __call__(
+        self, host: str, server: str, since: float
+    ) -> bool | None:
+        """Answer with what was seen after ``since`` (monotonic seconds);
+        None: nothing was seen of the host since then."""
+
+
 Replacement: typing.TypeAlias = recovery.PlannedMove | recovery.HeldServer
 
 

@@ -167,6 +167,17 @@ class World:
         with self._guard:
             return self._life.get(host)
 
+    def runs_on(
+        self, host: str, server: str, since: float
+    ) -> bool | None:
+        """Whether a guest of the server runs on the host, as its agent told
+        after ``since`` (monotonic seconds); None when it has not told."""
+        with self._guard:
+            told_at, guests = self._guests.get(host, (0.0, None))
+        if guests is None or told_at <= since:
+            return None
+        return server in guests
+
     def guests(self, host: str) -> tuple[str, ...] | None:
         """The guests that run on a host, told by the agent of its present
         life; None when it did not tell, or not lately."""

@@ -141,9 +141,35 @@ def parse(
                 if target is not None:
                     made.append(target)
             targets[host] = tuple(made)
+    problems += _shared(targets)
     if problems:
         raise InventoryError(tuple(problems))
     return Inventory(types.MappingProxyType(targets))
+
+
+def _shared(
+    targets: Mapping[str, tuple[base.FenceTarget, ...]],
+) -> list[str]:
+    """One controller for two hosts: one of them would be proved off by the
+    other's power state."""
+    owners: dict[tuple[str, str, str], str] = {}
+    problems = []
+    for host, legs in targets.items():
+        for leg in legs:
+            if not leg.address:
+                continue
+            key = (
+                leg.driver,
+                leg.address.rstrip("/").lower(),
+                str(leg.options.get("system_id", "")),
+            )
+            owner = owners.setdefault(key, host)
+            if owner != host:
+                problems.append(
+                    f"hosts.{host}: {leg.driver} at {leg.address} is the"
+                    f" controller of host {owner} already"
+                )
+    return problems
 
 
 def _target(

@@ -99,7 +99,13 @@ def cancel(
     incident: incidents.Incident,
     todo: steps.NextStep,
 ) -> float:
-    """Close it. Before the proof nothing was changed that must be undone:
-    the host's service is disabled only once it was forced down."""
-    step.advance(context, incident, _S.CANCELLED, "; ".join(todo.reasons))
+    """Close it. Nova was not told anything before the proof: the host's
+    service is disabled only together with force-down."""
+    text = "; ".join(todo.reasons)
+    if incident.state is _S.FENCING:
+        text += (
+            ". Its BMC may have been ordered to power it off: look whether "
+            "the host still has power"
+        )
+    step.advance(context, incident, _S.CANCELLED, text)
     return 0.0

@@ -126,6 +126,7 @@ def _mover(
             usable=_usable(context),
             replan=lambda servers: planning.replan(
                 context, incident, servers),
+            runs_on=context.world.runs_on,
             fenced=lambda: _fenced(context),
             times=moves.MoverTimes(
                 verify=context.conf.aacloud_failover.verify_timeout),

@@ -35,6 +35,7 @@ class MoverCase(nova_in_process.NovaCase):
             ledger,
             pace.Pace(concurrency.Concurrency(limit=3, ceiling=6)),
             may_act=may_act,
+            runs_on=lambda host, server, since: False,
             times=options.pop("times", TIMES),
             **options,
         )

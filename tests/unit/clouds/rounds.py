@@ -22,6 +22,9 @@ def build(nova, ledger, **options):
         ledger,
         options.pop("pace", None) or paces.Pace(limits, nova.clock),
         may_act=options.pop("may_act", lambda: True),
+        runs_on=options.pop(
+            "runs_on", lambda host, server, since: False
+        ),
         clock=nova.clock,
         utcnow=nova.utcnow,
         pool=Inline(),

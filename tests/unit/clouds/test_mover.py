@@ -216,6 +216,28 @@ def test_failures_go_to_the_spares_and_then_to_the_operator():
     assert row.past_migrations == (1, 2)
 
 
+@pytest.mark.parametrize(("runs", "code", "hosts"), [
+    (True, "runs-on-destination", ["h2"]),
+    (None, "destination-silent", ["h2"]),
+    (False, None, ["h2", "h3"]),
+])
+def test_a_guest_left_by_a_failed_try_is_never_started_again(
+    runs, code, hosts
+):
+    nova, ledger = one(["fails"])
+    asked = []
+
+    def runs_on(host, server, since):
+        asked.append((host, server))
+        return runs
+
+    run(build(nova, ledger, runs_on=runs_on), nova, ledger)
+    row = ledger.records()[0]
+    assert row.reason_code == code
+    assert [host for _, host in nova.calls] == hosts
+    assert set(asked) == {("h2", "s0")}
+
+
 def test_what_cannot_be_planned_anew_is_held_with_the_reason():
     nova, ledger = one(spares=())
     held = recovery.HeldServer(nova.servers["s0"], "no-room", "it is full")

@@ -2,6 +2,7 @@
 """The fencing inventory: every problem is listed, with its place."""
 
 import pytest
+import yaml
 
 from aacloud.fencing import drivers
 from aacloud.fencing import inventory
@@ -112,3 +113,13 @@ def test_a_missing_file(tmp_path):
     path = str(tmp_path / "nowhere.yaml")
     with pytest.raises(inventory.InventoryError, match="No such file"):
         inventory.load(path, KNOWN)
+
+
+def test_two_hosts_cannot_share_a_controller():
+    entry = "{driver: redfish, address: 'http://192.0.2.1%s', username: a,"
+    entry += " password: b}"
+    text = f"hosts: {{h1: {entry % ''}, h2: {entry % '/'}}}"
+    found = problems(yaml.safe_load(text))
+    assert len(found) == 1
+    assert "h2" in found[0]
+    assert "controller of host h1" in found[0]
