@@ -39,6 +39,9 @@ class Observation:
     :ivar silent_s: seconds, when the report was made, since the last
         authenticated answer; None when there never was one.
     :ivar rtt_ms: round trip of the last answer in milliseconds.
+    :ivar refused: the target's kernel said lately that nobody listens for
+        probes there. Nobody signs that: it may keep a host from being held
+        dead, and is no answer.
     """
 
     observer: str
@@ -49,6 +52,7 @@ class Observation:
     misses: int = 0
     silent_s: float | None = None
     rtt_ms: float | None = None
+    refused: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -197,6 +197,14 @@ def maybe_number_of(source: Mapping[str, Any], key: str) -> float | None:
     return number
 
 
+def flag_of(source: Mapping[str, Any], key: str) -> bool:
+    """Return a truth value, False when it is missing."""
+    value = source.get(key, False)
+    if not isinstance(value, bool):
+        raise malformed(f"{key!r} is neither true nor false")
+    return value
+
+
 def list_of(source: Mapping[str, Any], key: str, limit: int) -> list[Any]:
     """Return a list of at most ``limit`` entries."""
     value = source.get(key)

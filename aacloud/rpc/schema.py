@@ -7,11 +7,12 @@ A report (version 1.0)::
      "boot": "<boot id>", "seq": 17, "uptime_s": 4711.2, "at": 1700000000.0,
      "interval_s": 1.0, "addresses": {"management": "10.21.1.11", …},
      "observations": [{"target", "network", "vantage", "reach", "misses",
-                       "silent_s", "rtt_ms"}, …],
+                       "silent_s", "rtt_ms", "refused"}, …],
      "facts": {"nova-compute": "up", …}}
 
 ``uptime_s`` is the sender's steady clock, from which the receiver tells how
 long the message was under way; ``at`` is its wall clock (UTC, seconds).
+``refused`` is there only when it is true.
 
 They are checked by hand: a report comes once a second from every host, and a
 general schema checker takes ten times as long as all the rest together.
@@ -114,7 +115,7 @@ def _observation_body(
     observation: core_observations.Observation,
 ) -> dict[str, Any]:
     silent_s, rtt_ms = observation.silent_s, observation.rtt_ms
-    return {
+    body = {
         "target": observation.target,
         "network": observation.network,
         "vantage": observation.vantage.value,
@@ -123,6 +124,9 @@ def _observation_body(
         "silent_s": None if silent_s is None else round(silent_s, 3),
         "rtt_ms": None if rtt_ms is None else round(rtt_ms, 3),
     }
+    if observation.refused:
+        body["refused"] = True
+    return body
 
 
 def parse_report(body: Mapping[str, Any]) -> Heartbeat:
@@ -175,6 +179,7 @@ def _parse_observation(
         misses=envelope.count_of(entry, "misses"),
         silent_s=envelope.maybe_number_of(entry, "silent_s"),
         rtt_ms=envelope.maybe_number_of(entry, "rtt_ms"),
+        refused=envelope.flag_of(entry, "refused"),
     )
 
 

@@ -41,7 +41,8 @@ def judge(
     A host is DEAD only by what others positively saw: down on all networks
     from two or more vantage groups, while it, its nova-compute and every
     observer agree in silence, for long enough. Missing reports, unknown
-    results and a Nova that does not answer never make a host dead.
+    results and a Nova that does not answer never make a host dead. One probe
+    that its kernel refused keeps it from being held dead.
 
     :param now: the engine's monotonic clock
     """
@@ -194,8 +195,13 @@ class _Case:
                      "watched over; install and start aacloud-agent there"),)
         exist, needed = self.groups
         questions = []
+        refused = [n for n, ballot in ballots.items() if ballot.refused]
+        if refused:
+            questions.append(
+                f"its kernel refuses probes on {', '.join(refused)}: the "
+                f"host lives, its agent does not run; start aacloud-agent")
         for network, state in networks.items():
-            if state is NetworkState.DOWN:
+            if state is NetworkState.DOWN or network in refused:
                 continue
             seen = sorted(g.value for g in ballots[network].groups())
             questions.append(
@@ -252,6 +258,7 @@ class _Case:
              f"are patients, the others see their other targets"),
             f"this engine is cut off: {fresh} agents report to it",
             "only its agent died: nova-compute is silent, too",
+            "only its services died: nobody saw its kernel refuse a probe",
         )
 
     def _ails(

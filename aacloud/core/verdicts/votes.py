@@ -25,11 +25,14 @@ class Ballot:
     """The votes on one host on one network.
 
     UP counts from everybody, for an authenticated answer cannot be made up.
-    DOWN counts from observers that are no patients. UNKNOWN is no vote.
+    DOWN counts from observers that are no patients. UNKNOWN is no vote. A
+    refused probe is none either, but is kept from everybody: it speaks for a
+    kernel that lives.
     """
 
     up: list[Observation] = dataclasses.field(default_factory=list)
     down: list[Observation] = dataclasses.field(default_factory=list)
+    refused: list[Observation] = dataclasses.field(default_factory=list)
 
     def groups(self) -> set[Vantage]:
         return {vote.vantage for vote in self.down}
@@ -78,6 +81,8 @@ def count_votes(
             ballot = ballots.setdefault((vote.target, vote.network), Ballot())
             if vote.reach is Reach.UP:
                 ballot.up.append(vote)
+            elif vote.refused:
+                ballot.refused.append(vote)
             elif vote.network not in sick:
                 ballot.down.append(vote)
     return Count(ballots, patients, answered)
@@ -93,7 +98,7 @@ def _votes(
 ) -> Iterator[Observation]:
     observer = report.observer
     for seen in report.observations:
-        if (seen.reach is Reach.UNKNOWN
+        if ((seen.reach is Reach.UNKNOWN and not seen.refused)
                 or seen.network not in policy.networks
                 or seen.target == observer
                 or seen.target not in topology.hosts):

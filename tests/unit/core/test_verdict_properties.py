@@ -127,6 +127,36 @@ def test_nothing_but_unknown_leaves_nobody_dead(world):
 
 @settings(max_examples=200)
 @given(worlds(), st.data())
+def test_a_refused_probe_keeps_its_host_alive_and_changes_nobody_else(
+    world, data,
+):
+    observer = data.draw(st.sampled_from(sorted(world.reports) or ["x"]))
+    assume(observer in world.reports)
+    target = data.draw(st.sampled_from(sorted(world.topology.hosts)))
+    assume(target != observer)
+    report = world.reports[observer]
+    network = data.draw(st.sampled_from(NETWORKS))
+    changed = dataclasses.replace(world, reports={
+        **world.reports, observer: dataclasses.replace(
+            report, observations=(
+                *report.observations,
+                Observation(
+                    observer=observer, target=target, network=network,
+                    vantage=Vantage.OWN_RACK, reach=Reach.UNKNOWN,
+                    misses=data.draw(st.integers(0, 99)), refused=True)))})
+    before, after = look(world), look(changed)
+    assert dead(after) <= dead(before)
+    if NOW - report.received <= POLICY.report_ttl_s:
+        assert target not in dead(after)
+    for name, verdict in after.hosts.items():
+        if verdict.state is HostState.UP:
+            assert before.hosts[name].state is HostState.UP
+        if name != target and before.patients == after.patients:
+            assert verdict == before.hosts[name]
+
+
+@settings(max_examples=200)
+@given(worlds(), st.data())
 def test_an_answer_more_never_makes_its_host_dead(world, data):
     observer = data.draw(st.sampled_from(sorted(world.reports) or ["x"]))
     assume(observer in world.reports)

@@ -33,6 +33,7 @@ OBSERVATIONS = st.builds(
     misses=st.integers(0, 2**40),
     silent_s=st.none() | SECONDS,
     rtt_ms=st.none() | SECONDS,
+    refused=st.booleans(),
 )
 ADDRESSES = st.dictionaries(
     WORDS, st.ip_addresses().map(str), max_size=4
@@ -182,6 +183,21 @@ def test_unknown_keys_of_a_newer_minor_version_are_left_alone() -> None:
     assert schema.parse_report(made).report.observations == (
         heartbeats.observation(),
     )
+
+
+def test_what_an_older_agent_reports_is_not_refused() -> None:
+    made = body()
+    assert "refused" not in made["observations"][0]
+    assert not schema.parse_report(made).report.observations[0].refused
+
+
+@pytest.mark.parametrize("value", [None, 0, 1, "true", []])
+def test_refused_is_true_or_false(value: object) -> None:
+    made = body()
+    made["observations"][0]["refused"] = value
+    with pytest.raises(envelope.MessageError) as caught:
+        schema.parse_report(made)
+    assert "'refused' is neither true nor false" in str(caught.value)
 
 
 def test_facts_and_observations_of_later_probes_are_taken() -> None:
