@@ -77,6 +77,23 @@ Seconds to wait for the answer of a probe before it counts as a miss.
 It must be shorter than ``probe_interval``.
 """,
     ),
+    cfg.StrOpt(
+        "refused_probe",
+        default="hold",
+        choices=[
+            ("hold", "the peer is ``unknown``: its kernel lives"),
+            ("ignore", "a refused probe is a miss like any other"),
+        ],
+        help="""
+What a probe means that the peer's kernel refuses (ICMP port unreachable from
+the peer's own address).
+
+The kernel of that host lives, and its agent does not run. So the host is not
+held dead, even if its nova-compute is stopped too. Use ``ignore`` only where
+hosts share one kernel, as in trials on one machine: there the kernel lives
+whatever becomes of a host.
+""",
+    ),
     cfg.FloatOpt(
         "report_interval",
         default=1.0,

@@ -12,6 +12,11 @@ PROBES_MISSED = prometheus_client.Counter(
     "aacloud_probes_missed",
     "Probes that were not answered in time.",
 )
+PROBES_REFUSED = prometheus_client.Counter(
+    "aacloud_probes_refused",
+    "Probes that the kernel of the peer refused: no agent runs there.",
+    ["network"],
+)
 PROBES_ANSWERED = prometheus_client.Counter(
     "aacloud_probes_answered",
     "Probes that were answered, in time or late.",

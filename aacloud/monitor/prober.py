@@ -4,6 +4,10 @@
 A *path* is one peer on one network. Each path is probed once an interval,
 the peers spread over it. A probe that is not answered in time is a miss. An
 answer that comes later is still a sign of life and ends the misses.
+
+A probe may be *refused*: the peer's kernel says that nobody listens there. So
+its host lives and its agent does not run. Nobody signs that, so it makes no
+path ``up``; it only keeps one from being ``down``.
 """
 
 from __future__ import annotations
@@ -25,6 +29,10 @@ from aacloud.rpc import signing
 #: An answer counts for at least so many intervals after its question.
 LINGER_INTERVALS = 3
 
+#: A refusal counts for at least so many seconds: Linux sends one a second to
+#: each address (``net.ipv4.icmp_ratelimit``), and some may be lost.
+REFUSED_AT_LEAST = 3.0
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pace:
@@ -42,6 +50,11 @@ class Pace:
         """How long after its question an answer is still taken."""
         intervals = max(LINGER_INTERVALS, self.misses_down)
         return max(self.timeout, intervals * self.interval)
+
+    @property
+    def refused(self) -> float:
+        """How long a refused probe tells of a kernel that lives."""
+        return max(REFUSED_AT_LEAST, self.misses_down * self.interval)
 
     @property
     def stall(self) -> float:
@@ -69,6 +82,7 @@ class _Path:
     misses: int = 0
     answered: float | None = None
     rtt_ms: float | None = None
+    refused: float | None = None
     blind: bool = False
     gone: bool = False
 
@@ -221,11 +235,30 @@ class Prober:
         late = sent.counted or now - sent.at > self._pace.timeout
         sent.counted = True
         path.answered = now
+        path.refused = None
         path.misses = 0
         if late:
             return None
         path.rtt_ms = max(0.0, now - sent.at) * 1000
         return now - sent.at
+
+    def refused(
+        self, nonce: bytes, network: str, address: str, now: float
+    ) -> bool:
+        """Note that the kernel of a peer refused a probe.
+
+        :param network: the network whose own address it was sent from
+        :param address: the IP address of who refused it
+        :returns: whether it was a probe of ours, refused by its target
+        """
+        sent = self._asked.get(nonce)
+        if sent is None or sent.path.gone:
+            return False
+        path = sent.path
+        if path.network != network or path.address != address:
+            return False
+        path.refused = now
+        return True
 
     def tick(self, now: float) -> int:
         """Count the probes that were not answered in time.
@@ -237,6 +270,11 @@ class Prober:
         :returns: how many were missed now
         """
         stalled = now - self._ticked > self._pace.stall
+        if stalled:
+            # Nobody could be refused meanwhile either.
+            for path in self._paths.values():
+                if path.refused is not None:
+                    path.refused = min(now, path.refused + now - self._ticked)
         self._ticked = now
         missed = 0
         while self._awaited:
@@ -259,30 +297,41 @@ class Prober:
         """Return what is known of each path."""
         standing = now - self._ticked > self._pace.stall
         return tuple(
-            Observation(
-                observer=self._host,
-                target=path.host,
-                network=path.network,
-                vantage=path.vantage,
-                reach=(
-                    Reach.UNKNOWN if standing else self._reach(path, now)
-                ),
-                misses=path.misses,
-                silent_s=(
-                    None
-                    if path.answered is None
-                    else max(0.0, now - path.answered)
-                ),
-                rtt_ms=path.rtt_ms,
-            )
+            self._observation(path, standing, now)
             for path in self._paths.values()
+        )
+
+    def _observation(
+        self, path: _Path, standing: bool, now: float
+    ) -> Observation:
+        reach = Reach.UNKNOWN if standing else self._reach(path, now)
+        return Observation(
+            observer=self._host,
+            target=path.host,
+            network=path.network,
+            vantage=path.vantage,
+            reach=reach,
+            misses=path.misses,
+            silent_s=(
+                None
+                if path.answered is None
+                else max(0.0, now - path.answered)
+            ),
+            rtt_ms=path.rtt_ms,
+            refused=reach is Reach.UNKNOWN and self._refused(path, now),
+        )
+
+    def _refused(self, path: _Path, now: float) -> bool:
+        return (
+            path.refused is not None
+            and now - path.refused <= self._pace.refused
         )
 
     def _reach(self, path: _Path, now: float) -> Reach:
         if path.blind:
             return Reach.UNKNOWN
         if path.misses >= self._pace.misses_down:
-            return Reach.DOWN
+            return Reach.UNKNOWN if self._refused(path, now) else Reach.DOWN
         fresh = (
             path.answered is not None
             and now - path.answered <= self._pace.linger + self._pace.timeout

@@ -4,6 +4,10 @@
 There is one socket a network, bound to the own address on it: what is sent
 through it comes from that address, so an answer proves that very network. One
 thread sends, receives and answers; it never waits for anything but packets.
+
+When refused probes are looked for, the kernel tells of each datagram that did
+not arrive, by failing a later call on the same socket. That says nothing of
+the later call, which is made again then.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from oslo_config import cfg
 from aacloud.monitor import metrics
 from aacloud.monitor import probe
 from aacloud.monitor import prober
+from aacloud.monitor import refusals
 from aacloud.monitor import responder
 from aacloud.monitor import wire
 from aacloud.rpc import rates
@@ -36,6 +41,7 @@ REBIND_EVERY = 5.0
 
 _IDLE = 0.5
 _BUFFER = wire.MAX_PACKET + 1
+_SEND_TRIES = 3
 _NOTHING_LEFT = (errno.EAGAIN, errno.EWOULDBLOCK)
 
 
@@ -56,7 +62,11 @@ class UdpProbe:
         self._context = context
         self._clock = context.clock
         self._port: int = context.conf.aacloud_agent.probe_port
-        self._lock = threading.Lock()
+        self._mind_refusals: bool = (
+            context.conf.aacloud_agent.refused_probe == "hold"
+        )
+        # Errors are taken while sending too, when it is held already.
+        self._lock = threading.RLock()
         self._prober = prober.Prober(
             context.host,
             context.boot_id,
@@ -174,7 +184,12 @@ class UdpProbe:
         try:
             if bound is None:
                 raise OSError(errno.EADDRNOTAVAIL, "no address is bound")
-            bound.sendto(request.data, (request.address, self._port))
+            self._transmit(
+                request.network,
+                bound,
+                request.data,
+                (request.address, self._port),
+            )
         except OSError as error:
             self._prober.not_sent(request.nonce)
             metrics.DROPS.labels(request.network, wire.Drop.NOT_SENT).inc()
@@ -190,12 +205,54 @@ class UdpProbe:
             return
         metrics.PROBES_SENT.labels(request.network).inc()
 
+    def _transmit(
+        self,
+        network: str,
+        bound: socket.socket,
+        data: bytes,
+        target: tuple[str, int],
+    ) -> None:
+        """Send, whatever became of earlier datagrams.
+
+        :raises OSError: this very datagram cannot be sent
+        """
+        for left in reversed(range(_SEND_TRIES)):
+            try:
+                bound.sendto(data, target)
+                return
+            except OSError as error:
+                if not left or not self._is_of_others(error):
+                    raise
+            if left == _SEND_TRIES - 1:
+                self._take_errors(network, bound)
+
+    def _is_of_others(self, error: OSError) -> bool:
+        return self._mind_refusals and error.errno in refusals.OF_OTHERS
+
+    def _take_errors(self, network: str, bound: socket.socket) -> None:
+        """Note the probes that were refused."""
+        if not self._mind_refusals:
+            return
+        for refusal in refusals.drain(bound, BATCH):
+            nonce = wire.nonce_asked(refusal.quoted)
+            if nonce is None:
+                continue
+            with self._lock:
+                ours = self._prober.refused(
+                    nonce, network, refusal.offender, self._clock()
+                )
+            if ours:
+                metrics.PROBES_REFUSED.labels(network).inc()
+
     def _drain(self, network: str) -> None:
         bound = self._sockets[network]
+        self._take_errors(network, bound)
         for _ in range(BATCH):
             try:
                 data, sender = bound.recvfrom(_BUFFER)
             except OSError as error:
+                if self._is_of_others(error):
+                    continue
                 if error.errno not in _NOTHING_LEFT:
                     self._note_receive(network, error)
                 return
@@ -222,7 +279,7 @@ class UdpProbe:
             return
         answer = self._responder.answer(signed, network, now)
         try:
-            bound.sendto(answer, sender)
+            self._transmit(network, bound, answer, sender)
         except OSError as error:
             raise wire.WireError(
                 wire.Drop.NOT_SENT,
@@ -266,11 +323,29 @@ class UdpProbe:
             if network not in self._sockets:
                 self._bind(network, address)
 
+    def _watch_errors(self, network: str, fresh: socket.socket) -> None:
+        if not self._mind_refusals:
+            return
+        try:
+            refusals.enable(fresh)
+        except OSError as error:
+            # Probes and answers matter more.
+            if self._pace.due((network, "errors", error.errno)) is not None:
+                LOG.warning(
+                    "Refused probes are not seen on the %s network (%s): a "
+                    "host whose agent and nova-compute are both stopped "
+                    "looks dead from here. Set [aacloud_agent] refused_probe "
+                    "to ignore if that is meant",
+                    network,
+                    error.strerror or error,
+                )
+
     def _bind(self, network: str, address: str) -> None:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         fresh = socket.socket(family, socket.SOCK_DGRAM)
         try:
             fresh.setblocking(False)
+            self._watch_errors(network, fresh)
             fresh.bind((address, self._port))
         except OSError as error:
             fresh.close()

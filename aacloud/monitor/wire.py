@@ -169,6 +169,15 @@ def decode(data: bytes) -> Signed:
     return Signed(packet, key_id, data[end:], data[:end])
 
 
+def nonce_asked(quoted: bytes) -> bytes | None:
+    """Return the nonce of a request of which only the beginning is there."""
+    if len(quoted) < _HEAD.size:
+        return None
+    magic, major, _minor, kind, _flags, nonce, _seq = _HEAD.unpack_from(quoted)
+    known = magic == MAGIC and major == MAJOR and kind == Kind.REQUEST
+    return nonce if known else None
+
+
 def authenticate(signed: Signed, keys: signing.KeyRing) -> Packet:
     """Return the packet once its signature is checked.
 

@@ -129,7 +129,9 @@ def test_agents_are_told_their_peers_and_report_a_death(
     engine.hosts = own
     engine.start()
     daemons = {
-        name: make(tmp_path, name, place, probe_port=port)
+        name: make(
+            tmp_path, name, place, probe_port=port, refused_probe="ignore"
+        )
         for name, place in own.items()
     }
     for daemon in daemons.values():

@@ -56,7 +56,7 @@ def down(watcher: Agent, target: str, network: str = "management") -> bool:
 
 
 def test_two_agents_see_each_other_until_one_is_stopped(port: int) -> None:
-    one, two = pair(port)
+    one, two = pair(port, refused_probe="ignore")
     with running(one):
         with running(two):
             for network in NETWORKS:
@@ -80,7 +80,7 @@ def test_two_agents_see_each_other_until_one_is_stopped(port: int) -> None:
 
 
 def test_a_stopped_agent_that_starts_again_is_up_again(port: int) -> None:
-    one, two = pair(port)
+    one, two = pair(port, refused_probe="ignore")
     with running(one):
         with running(two):
             wait_for(lambda: up(one, "two"), "up")
@@ -296,7 +296,7 @@ def test_a_replayed_request_is_not_answered(
 
 
 def test_a_recorded_answer_does_not_make_a_dead_host_live(port: int) -> None:
-    one, two = pair(port)
+    one, two = pair(port, refused_probe="ignore")
     relay = addresses("management")["management"]
     one.watch(two.target(management=relay))
     with running(one):
@@ -369,7 +369,7 @@ def test_an_address_that_is_not_there_is_said_and_tried_again(
 
 
 def test_a_new_pace_is_taken_at_reload(port: int) -> None:
-    one, _two = pair(port, misses_down=100)
+    one, _two = pair(port, misses_down=100, refused_probe="ignore")
     with running(one):
         conf = one.probe._context.conf
         wait_for(
