@@ -78,6 +78,8 @@ def _base(state: State, node: Node) -> Sections:
 def _agent(state: State, node: Node) -> Sections:
     own = state.dir / "hosts" / node.name / "aacloud"
     own.mkdir(parents=True, exist_ok=True)
+    # Without namespaces one kernel answers for all hosts, dead ones too.
+    refused = {"refused_probe": "ignore"} if state.plan.loopback else {}
     return _base(state, node) | {
         "aacloud_agent": {
             "host": node.name,
@@ -90,6 +92,7 @@ def _agent(state: State, node: Node) -> Sections:
             "compute_process": f"nova-compute/{node.name}/",
             "guest_process": rf"^guest/{node.name}/([0-9a-f-]{{36}}) ",
             "state_path": own,
+            **refused,
         }
     }
 
