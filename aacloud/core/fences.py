@@ -98,6 +98,9 @@ class Proof:
 def prove(
     legs: Sequence[FenceEvidence],
     last_sign_of_life_utc: datetime.datetime | None,
+    *,
+    now_utc: datetime.datetime | None = None,
+    quiet_s: float = 0.0,
 ) -> Proof:
     """Whether what the legs read back proves the host off.
 
@@ -105,10 +108,16 @@ def prove(
     weak legs of different drivers that did, or an operator's word prove it.
     A leg that reads On disproves it; only an operator's word stands against
     that, for a broken BMC may say On for ever. A sign of life at or after a
-    reading makes that reading worthless, an operator's word as well.
+    reading makes that reading worthless, an operator's word as well. So that
+    the next sign of life of a host which lives can come, nothing is proved
+    before the host was silent for a while: a controller that says Off between
+    two answers of the host lies.
 
     :param legs: all that was read for this incident, in any order
     :param last_sign_of_life_utc: the newest sign of life of the host
+    :param now_utc: aware UTC; the newest reading when it is not given
+    :param quiet_s: how long the host must have been silent by now, seconds;
+        longer than a sign of life takes to become known
     """
     kept = tuple(legs)
     reasons: list[str] = []
@@ -127,6 +136,12 @@ def prove(
                 f"the host showed life at {_clock(last_sign_of_life_utc)}: "
                 f"it is not off, or not this host's; check the fencing "
                 f"inventory, then power it off and confirm")
+        elif leg.power is PowerState.OFF and restless:
+            assert last_sign_of_life_utc is not None
+            reasons.append(
+                f"{leg.driver} says off at {_clock(leg.read_at_utc)}, and "
+                f"the host showed life at {_clock(last_sign_of_life_utc)}: "
+                f"this counts once it has been silent for {quiet_s:g} s")
         else:
             counting.append(leg)
     off = [leg for leg in counting if leg.power is PowerState.OFF]
@@ -139,6 +154,14 @@ def prove(
     if decided is None:
         reasons.append(_missing(off, on, kept))
         return Proof(False, tuple(reasons), kept)
+    moment = now_utc or max(leg.read_at_utc for leg in kept)
+    if last_sign_of_life_utc is not None:
+        silent_s = (moment - last_sign_of_life_utc).total_seconds()
+        if silent_s < quiet_s:
+            reasons.append(
+                f"not proved: the host showed life {silent_s:.1f} s ago; what "
+                f"says off counts once it is silent for {quiet_s:g} s")
+            return Proof(False, tuple(reasons), kept)
     return Proof(True, tuple(reasons), kept, decided)
 
 

@@ -117,7 +117,10 @@ def _proof(
     incident: incidents.Incident,
     legs: tuple[fences.FenceEvidence, ...],
 ) -> fences.Proof:
-    return fences.prove(legs, context.world.last_life(incident.host))
+    return fences.prove(
+        legs, context.world.last_life(incident.host),
+        now_utc=context.clock.utcnow(),
+        quiet_s=context.conf.aacloud_failover.heartbeat_timeout)
 
 
 def _judge(
@@ -133,26 +136,20 @@ def _judge(
             context, incident, _S.FENCED,
             f"proved off: {'; '.join(proof.reasons)}", proof=proof.as_dict())
         return 0.0
+    if any(leg.power is fences.PowerState.OFF for leg in legs):
+        # Nothing but its own life speaks against what was read.
+        doubts = "; ".join(filter(None, (doubts, proof.reasons[-1])))
     retry = context.conf.aacloud_failover.fence_retry
     context.memory.fence_due = context.clock.monotonic() + retry
     context.memory.heeded = len(incident.commands)
     step.wait(
         context, incident,
         f"no proof that host {incident.host} is off, so nothing is "
-        f"evacuated: {'; '.join(filter(None, (*_steady(legs), doubts)))}. "
+        f"evacuated: {'; '.join(filter(None, (*proof.reasons, doubts)))}. "
         f"It is tried again each {retry:g} s. Mend the BMC; or make sure "
         "that the host is without power and run 'openstack ha incident "
         f"confirm-fenced {incident.id} --reason TEXT'.")
     return LOOK_AGAIN_S
-
-
-def _steady(legs: tuple[fences.FenceEvidence, ...]) -> list[str]:
-    """What the legs say, without times: the same trouble is told once."""
-    return [
-        f"{leg.driver} reads {leg.power.value}"
-        if leg.power is not fences.PowerState.UNKNOWN else leg.detail
-        for leg in legs
-    ]
 
 
 def _confirmed_by_operator(

@@ -93,6 +93,23 @@ def test_what_is_read_after_the_sign_of_life_counts():
     assert prove([leg()], None).proven
 
 
+@pytest.mark.parametrize(("now", "proven"), [
+    (5.1, False), (12.8, False), (12.9, True), (60.0, True)])
+@pytest.mark.parametrize("off", [leg(at=5.0), operator(at=5.0)])
+def test_a_host_that_answered_just_before_must_be_silent_first(
+    off, now, proven,
+):
+    """Between two answers of a living host its controller may say Off."""
+    proof = prove([off], later(4.9), now_utc=later(now), quiet_s=8.0)
+    assert proof.proven is proven
+    if proven:
+        assert proof.proven_at_utc == later(5.0)
+    else:
+        assert "showed life" in proof.reasons[-1]
+        assert "silent for 8 s" in proof.reasons[-1]
+    assert prove([off], None, now_utc=later(now), quiet_s=8.0).proven
+
+
 def test_the_moment_of_the_proof():
     assert prove([leg(at=3), leg("ipmi", at=5)], None).proven_at_utc == (
         later(5))
