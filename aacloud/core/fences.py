@@ -136,12 +136,6 @@ def prove(
                 f"the host showed life at {_clock(last_sign_of_life_utc)}: "
                 f"it is not off, or not this host's; check the fencing "
                 f"inventory, then power it off and confirm")
-        elif leg.power is PowerState.OFF and restless:
-            assert last_sign_of_life_utc is not None
-            reasons.append(
-                f"{leg.driver} says off at {_clock(leg.read_at_utc)}, and "
-                f"the host showed life at {_clock(last_sign_of_life_utc)}: "
-                f"this counts once it has been silent for {quiet_s:g} s")
         else:
             counting.append(leg)
     off = [leg for leg in counting if leg.power is PowerState.OFF]
