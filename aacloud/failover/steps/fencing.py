@@ -136,9 +136,6 @@ def _judge(
             context, incident, _S.FENCED,
             f"proved off: {'; '.join(proof.reasons)}", proof=proof.as_dict())
         return 0.0
-    if any(leg.power is fences.PowerState.OFF for leg in legs):
-        # Nothing but its own life speaks against what was read.
-        doubts = "; ".join(filter(None, (doubts, proof.reasons[-1])))
     retry = context.conf.aacloud_failover.fence_retry
     context.memory.fence_due = context.clock.monotonic() + retry
     context.memory.heeded = len(incident.commands)
