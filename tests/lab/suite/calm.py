@@ -13,6 +13,7 @@ from tests.lab import process
 from tests.lab import servers
 from tests.lab.plan import DCS
 from tests.lab.rest import RestError
+from tests.lab.suite.looking import answered
 from tests.lab.suite.looking import Look
 
 LOG = logging.getLogger(__name__)
@@ -38,9 +39,10 @@ def make(look: Look, mode: str, *, crashable: bool = False) -> None:
     :param crashable: whether the engines are to be run by the launcher
     :raises NotCalm: it does not become so
     """
-    for line in faults.mend_all(look.lab.state):
-        LOG.info("mended: %s", line)
+    mended = faults.mend_all(look.lab.state)
+    LOG.info("mended: %s", "; ".join(mended) or "nothing")
     _start_missing(look, crashable)
+    _boot_fenced(look, {line.rpartition(" ")[2] for line in mended})
     until = time.monotonic() + SECONDS
     told: list[str] = []
     while True:
@@ -70,6 +72,15 @@ def _start_missing(look: Look, crashable: bool) -> None:
         if not running[service.key]:
             LOG.info("starts %s", service.label)
             service.start(state)
+
+
+def _boot_fenced(look: Look, booted: set[str]) -> None:
+    """Boot hosts that were fenced in Nova's eyes, but not in truth."""
+    for one in answered(lambda: look.incidents(open="true")) or ():
+        if one["state"] not in _EARLY and one["host"] not in booted:
+            LOG.info("boots %s", one["host"])
+            hosts.power_off(look.lab.state, one["host"])
+            hosts.power_on(look.lab.state, one["host"])
 
 
 def _missing(look: Look) -> list[str]:

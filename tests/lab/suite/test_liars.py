@@ -113,7 +113,7 @@ def test_replays_and_forgeries_deceive_nobody(
     lab = stage.lab
     victim = stage.host("dc1")
     node = lab.plan.host(victim)
-    stage.crew(victim, 2)
+    crew = stage.crew(victim, 2)
     stage.remember()
     peers = [host for host in lab.hosts if host != victim]
 
@@ -164,6 +164,9 @@ def test_replays_and_forgeries_deceive_nobody(
         # The host is back; now he goes on with the words of its death.
         stage.switch_on(victim)
         stage.returned(incident)
+        lab.wait(
+            "its servers run again",
+            lambda: lab.guests_on(victim) == crew.ids, 60)
         stage.remember()
         attack.messages = [message for message, _ in death[-40:]]
         for message, body in death[-3:]:
