@@ -13,6 +13,7 @@ FILES = (
     "requirements.txt",
     "test-requirements.txt",
     "doc/requirements.txt",
+    "tests/functional/requirements.txt",
     "tests/lab/requirements.txt",
 )
 
