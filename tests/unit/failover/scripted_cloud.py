@@ -59,7 +59,6 @@ class Compute:
         self.silent_since = 0.0
         self.forced_down = False
         self.disabled_reason: str | None = None
-        self.stamp = 0
 
 
 class ScriptedCloud:
@@ -88,6 +87,8 @@ class ScriptedCloud:
         self.takes_s = 4.0
         self.fails: set[str] = set()
         self.bound_to: set[str] = set()
+        self._followed: dict[
+            str, tuple[verdicts.NovaServiceView, float]] = {}
         self._lock = threading.RLock()
 
     # -- what happens in the cloud ------------------------------------------
@@ -109,10 +110,13 @@ class ScriptedCloud:
         """nova-compute destroys what was evacuated, and says so."""
         compute = self.computes[host]
         compute.reports = True
-        compute.stamp += 1
         for row in list(self.rows):
             if row.source == host and row.status == "done":
                 self._set(row.id, "completed")
+
+    def forget(self) -> None:
+        """Another engine begins: it knows of no earlier look."""
+        self._followed.clear()
 
     def uuids_on(self, host: str) -> set[str]:
         return {s.uuid for s in self.servers.values() if s.host == host}
@@ -191,14 +195,20 @@ class ScriptedCloud:
 
     def _service(self, name: str) -> verdicts.NovaServiceView:
         compute = self.computes[name]
-        age = 1.0 if compute.reports else (
-            1.0 + self.time.now - compute.silent_since)
-        up = age < SERVICE_DOWN_S and not compute.forced_down
-        return verdicts.NovaServiceView(
-            state="up" if up else "down", forced_down=compute.forced_down,
-            disabled=compute.disabled_reason is not None,
-            disabled_reason=compute.disabled_reason,
-            last_seen_age_s=age, stamp=str(compute.stamp), advanced=True)
+        now = self.time.now
+        reported = now if compute.reports else compute.silent_since
+        up = now - reported < SERVICE_DOWN_S and not compute.forced_down
+        before, looked_at = self._followed.get(name, (None, now))
+        seen = verdicts.follow_service(
+            verdicts.NovaServiceView(
+                state="up" if up else "down",
+                forced_down=compute.forced_down,
+                disabled=compute.disabled_reason is not None,
+                disabled_reason=compute.disabled_reason,
+                stamp=str(reported)),
+            before, now - looked_at)
+        self._followed[name] = seen, now
+        return seen
 
     def force_down(
         self, host: str, down: bool, *, disabled_reason: str | None = None

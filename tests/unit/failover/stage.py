@@ -240,6 +240,7 @@ class Stage:
         self.states: dict[str, State] = {}
 
     def engine(self, name: str = "one") -> Engine:
+        self.cloud.forget()
         made = Engine(self, name)
         self.engines.append(made)
         return made

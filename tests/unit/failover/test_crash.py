@@ -16,8 +16,9 @@ from tests.unit.failover.stage import HOST
 from tests.unit.failover.stage import Killed
 from tests.unit.failover.stage import State
 
-#: The runs are dealt out to so many tests, for those who have many cores.
-PARTS = 4
+#: Every second write has a run of its own; the runs are dealt out to two
+#: tests. All writes are tried in one run, further below.
+STEP = 4
 #: A whole life has at least so many writes to the journal.
 WRITES = 18
 
@@ -74,9 +75,9 @@ def live(stage, relay):
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-@pytest.mark.parametrize("part", range(PARTS))
-def test_killed_after_each_write(part, new_stage):
-    for nth in itertools.count(part, PARTS):
+@pytest.mark.parametrize("first", [0, 2])
+def test_killed_after_a_write(first, new_stage):
+    for nth in itertools.count(first, STEP):
         with new_stage() as stage:
             relay = Relay(stage)
             left = [nth]
