@@ -19,6 +19,8 @@ from tests.lab.state import State
 
 FAULT = "engine-crash"
 MODULE = "tests.lab.runtime.crashing_engine"
+#: Tells an engine that was started by the launcher from others.
+MARK = "AACLOUD_LAB_CRASHABLE"
 WHEN = ("before", "after")
 #: Those of ``aacloud.core.incidents``, which the lab program itself cannot
 #: import: of an incident, and of a server in it.
@@ -104,11 +106,12 @@ def make_crashable(state: State, dc: str) -> None:
 
 def is_crashable(state: State, dc: str) -> bool:
     """Whether the engine of a DC runs, and by the launcher."""
+    # Not by its command line: daemons give themselves titles.
+    mark = f"{MARK}={dc}".encode()
     return any(
-        MODULE.encode() in pathlib.Path(f"/proc/{proc.pid}/cmdline")
-        .read_bytes().split(b"\0")
+        mark in pathlib.Path(f"/proc/{proc.pid}/environ").read_bytes()
         for proc in _procs(state, dc)
-    )  # fmt: skip
+    )
 
 
 def launched(state: State, dc: str) -> Service:
@@ -117,6 +120,7 @@ def launched(state: State, dc: str) -> Service:
     return dataclasses.replace(
         plain,
         argv=(state.bin("python"), "-m", MODULE, *plain.argv[1:]),
+        env={**plain.env, MARK: dc},
     )
 
 
