@@ -66,7 +66,9 @@ def test_file(path: pathlib.Path) -> None:
     assert not names & FORBIDDEN_NAMES, (
         f"{path}: name the module after what it does"
     )
-    assert not lines or LICENCE in lines[:3], f"{path} does not begin with {LICENCE!r}"
+    assert not lines or LICENCE in lines[:3], (
+        f"{path} does not begin with {LICENCE!r}"
+    )
 
 
 @pytest.mark.parametrize(
