@@ -191,6 +191,9 @@ class NovaCase(integrated_helpers.ProviderUsageBaseTestCase):
         # Nova looks for it beside site-packages, as in its own repository.
         self.flags(api_paste_config=_api_paste(), group="wsgi")
         self.flags(instances=-1, cores=-1, ram=-1, group="quota")
+        # No reports of services in the background: with real threads, Nova's
+        # locks around its test databases may wait for each other for ever.
+        self.flags(report_interval=3600, service_down_time=7200)
         super().setUp()
         # Nova's fixture turns deprecations of SQLAlchemy 2.1 into errors.
         warnings.resetwarnings()
