@@ -25,6 +25,8 @@ from aacloud.rpc import notifications
 #: Seconds after which a judgement is no judgement any more: whoever made it
 #: is stuck, and the hosts may be in another state by now.
 STALE_S = 5.0
+#: Plans that are made at a time.
+PLANNERS = 4
 
 
 class JudgementBoard:
@@ -118,6 +120,8 @@ class Context:
     :ivar pace: how many moves are in flight in the whole cloud
     :ivar admissions: held while an incident passes the brakes, so that two
         at a time do not both take the last place
+    :ivar planners: how many plans may be made at a time: each asks Nova a
+        lot, and in shadow mode a dead data centre wants hundreds at once
     :ivar pool: makes what carries the movers' calls; None: their own threads
     :ivar memory: of the one incident that this is the context of
     """
@@ -135,6 +139,8 @@ class Context:
     clock: clocks.Clock = dataclasses.field(default_factory=clocks.Clock)
     admissions: threading.Lock = dataclasses.field(
         default_factory=threading.Lock)
+    planners: threading.Semaphore = dataclasses.field(
+        default_factory=lambda: threading.BoundedSemaphore(PLANNERS))
     pool: Callable[[], futures.Executor] | None = None
     memory: Memory = dataclasses.field(default_factory=Memory)
 

@@ -147,13 +147,15 @@ class World:
 
     def remember(self, known: Mapping[str, host_records.HostRecord]) -> None:
         """Start with what an earlier engine had stored."""
+        now = self._clock.utcnow()
         with self._guard:
             self._known = dict(known)
             for name, record in known.items():
                 if record.addresses:
                     self._addresses.setdefault(name, dict(record.addresses))
                 if record.agent_seen_at is not None:
-                    self._saw(name, record.agent_seen_at)
+                    # By another engine's clock, which may be ahead.
+                    self._saw(name, min(record.agent_seen_at, now))
 
     # -- what is asked ----------------------------------------------------
 

@@ -107,9 +107,11 @@ def tell(made: recovery.EvacuationPlan) -> str:
 def _plan(context: contexts.Context, host: str) -> recovery.EvacuationPlan:
     cloud = context.cloud
     topology = context.world.topology()
-    servers = cloud.with_groups(cloud.servers_on(host))
+    with context.planners:
+        servers = cloud.with_groups(cloud.servers_on(host))
+        destinations = cloud.destinations(topology)
     return recovery.plan_evacuation(
-        host, servers, cloud.destinations(topology), topology,
+        host, servers, destinations, topology,
         policies.recovery_policy(context.conf),
         context.journal.moves_since(
             context.clock.utcnow() - datetime.timedelta(hours=24)))

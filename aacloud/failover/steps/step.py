@@ -21,6 +21,12 @@ _VARYING = re.compile(
     r"|0x[0-9a-f]+|\d+(?:\.\d+)?")
 
 
+#: In these states nothing depends on the servers, and with a whole data
+#: centre dead there are hundreds of incidents in them.
+_WITHOUT_SERVERS = frozenset(incidents.IncidentState) - {
+    incidents.IncidentState.EVACUATING, incidents.IncidentState.VERIFYING}
+
+
 class LeadershipEnded(Exception):
     """This engine must not act any more; another one goes on."""
 
@@ -99,6 +105,7 @@ def decide(
             host=None if judgement is None else judgement.hosts.get(host),
             last_sign_of_life_utc=context.world.last_life(host),
         ),
-        context.journal.servers(incident.id),
+        () if incident.state in _WITHOUT_SERVERS
+        else context.journal.servers(incident.id),
         context.clock.utcnow(),
     )

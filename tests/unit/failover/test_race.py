@@ -13,6 +13,7 @@ from aacloud.core import verdicts
 from aacloud.failover import context as contexts
 from aacloud.failover import worker
 from aacloud.failover.steps import admission
+from aacloud.failover.steps import planning
 from tests.unit.db import worlds
 from tests.unit.failover import stage as stages
 from tests.unit.failover import test_crash
@@ -165,6 +166,43 @@ def test_the_last_place_under_the_brakes_is_given_once(file_database):
     assert stage.state(HOST) is State.ADMITTED
     assert stage.state(other) is State.DETECTED
     assert f"in recovery already ({HOST})" in stage.waits(other)
+
+
+def test_only_some_plans_are_made_at_a_time(file_database):
+    """A data centre dies in shadow mode: Nova has enough to do already."""
+    stage = stages.Stage(file_database)
+    engine = stage.engine()
+    engine.watcher.look()
+    context = stages.replace(
+        engine.context, planners=threading.BoundedSemaphore(2))
+    guard, full, leave = (
+        threading.Lock(), threading.Event(), threading.Event())
+    inside, most = [], []
+
+    def hook(name):
+        if name != "servers_on":
+            return
+        with guard:
+            inside.append(name)
+            most.append(len(inside))
+            if len(inside) == 2:
+                full.set()
+        leave.wait(worlds.DEADLINE)
+        with guard:
+            inside.pop()
+
+    stage.cloud.hook = hook
+    threads = [
+        threading.Thread(target=planning._plan, args=(context, host))
+        for host in list(stage.topology.hosts)[:6]]
+    for thread in threads:
+        thread.start()
+    assert full.wait(worlds.DEADLINE)
+    leave.set()
+    for thread in threads:
+        thread.join(worlds.DEADLINE)
+    assert len(most) == 6
+    assert max(most) == 2
 
 
 class Threads:

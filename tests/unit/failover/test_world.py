@@ -103,6 +103,11 @@ class TestLife:
             HOST, "dc1", "dc1-r1", agent_seen_at=at)})
         assert world.last_life(HOST) == at
 
+    def test_what_an_engine_saw_whose_clock_is_ahead(self, world, time):
+        world.remember({HOST: hosts.HostRecord(
+            HOST, "dc1", "dc1-r1", agent_seen_at=ago(time, -90.0))})
+        assert world.last_life(HOST) == time.utcnow()
+
     def test_made_up_names_are_not_kept(self, world, time):
         world.take_report(report(time, *(
             seen(f"made-up-{number}") for number in range(1000))), {})
