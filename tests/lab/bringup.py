@@ -113,6 +113,7 @@ def _choose(
 
 def _clean(where: pathlib.Path, say: Callable[[str], None]) -> None:
     """Take away what one cloud left, even half of one."""
+    install.drop_policy()
     procs = process.scan(str(where))
     # Everything goes away with its data: there is nothing to finish.
     process.kill(procs)

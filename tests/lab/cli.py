@@ -7,6 +7,7 @@ import argparse
 from collections.abc import Sequence
 import dataclasses
 import json
+import signal
 import subprocess
 import sys
 
@@ -52,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     or refused, and nothing was changed.
     """
     arguments = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         return arguments.run(arguments)
     except WRONG as exc:
@@ -69,10 +71,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _interrupt(number: int, frame: object) -> None:
+    """Let SIGTERM end the program as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python3 -m tests.lab",
         description="A real two-data-centre OpenStack on one machine.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n"
+        "  python3 -m tests.lab demo\n"
+        "  python3 -m tests.lab exec -- openstack ha incident list\n"
+        "  python3 -m tests.lab fault host-crash dc1-r1-h1\n"
+        "  python3 -m tests.lab fault clear",
     )
     parser.add_argument(
         "--dir",

@@ -70,9 +70,15 @@ def missing_packages() -> list[str]:
     return [name for name in PACKAGES if name not in present]
 
 
-def _packages(state: State, progress: Progress) -> None:
+def drop_policy() -> None:
+    """Remove what an installation that was killed left behind: with it no
+    package of the machine may start a service."""
     if POLICY.exists() and POLICY.read_text() == POLICY_TEXT:
-        POLICY.unlink()  # left by an installation that was killed
+        POLICY.unlink()
+
+
+def _packages(state: State, progress: Progress) -> None:
+    drop_policy()
     missing = missing_packages()
     if not missing:
         return

@@ -103,6 +103,9 @@ def common(state: State, service: str) -> Sections:
         },
         "oslo_concurrency": {"lock_path": locks},
         "oslo_messaging_rabbit": {
+            # As clouds have it, with these or with quorum queues: what is
+            # sent while a service is away is kept for it.
+            "amqp_durable_queues": True,
             "heartbeat_timeout_threshold": 30,
             "kombu_reconnect_delay": 1,
             "rabbit_retry_backoff": 1,
