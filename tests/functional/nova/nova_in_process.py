@@ -31,6 +31,7 @@ monkey_patch.poison_eventlet = lambda: None
 monkey_patch.patch()
 
 from nova.conductor import manager as conductor_manager  # noqa: E402
+from nova.servicegroup.drivers import db as servicegroup_db  # noqa: E402
 from nova.tests import fixtures as nova_fixtures  # noqa: E402
 from nova.tests.functional import integrated_helpers  # noqa: E402
 
@@ -191,9 +192,12 @@ class NovaCase(integrated_helpers.ProviderUsageBaseTestCase):
         # Nova looks for it beside site-packages, as in its own repository.
         self.flags(api_paste_config=_api_paste(), group="wsgi")
         self.flags(instances=-1, cores=-1, ram=-1, group="quota")
-        # No reports of services in the background: with real threads, Nova's
-        # locks around its test databases may wait for each other for ever.
-        self.flags(report_interval=3600, service_down_time=7200)
+        # No reports of services in the background: with real threads, the
+        # locks around Nova's test databases may wait for each other for ever.
+        silent = mock.patch.object(
+            servicegroup_db.DbDriver, "_report_state", lambda *args: None)
+        silent.start()
+        self.addCleanup(silent.stop)
         super().setUp()
         # Nova's fixture turns deprecations of SQLAlchemy 2.1 into errors.
         warnings.resetwarnings()
