@@ -117,6 +117,7 @@ class Context:
 
     :ivar may_act: whether this engine still leads, asked right before each
         outward call
+    :ivar epoch: the epoch that this engine leads with; None: it does not
     :ivar pace: how many moves are in flight in the whole cloud
     :ivar admissions: held while an incident passes the brakes, so that two
         at a time do not both take the last place
@@ -135,6 +136,7 @@ class Context:
     notifier: notifications.IncidentNotifier
     watcher: watchers.CloudWatcher
     may_act: Callable[[], bool]
+    epoch: Callable[[], int | None]
     pace: paces.Pace
     clock: clocks.Clock = dataclasses.field(default_factory=clocks.Clock)
     admissions: threading.Lock = dataclasses.field(

@@ -94,7 +94,8 @@ class FailoverDaemon:
                 conf=conf, journal=self._journal, cloud=cloud,
                 fencer=self._fencer, world=self._world, board=self._board,
                 notifier=self._notifier, watcher=self._watcher,
-                may_act=self._lease.valid, pace=self._pace, clock=clock),
+                may_act=self._lease.valid, epoch=lambda: term.epoch,
+                pace=self._pace, clock=clock),
             self._lease, term, db_api.Incidents(self._database),
             member=self._member)
         self._reports: rpc_observations.ObservationServer | None = None

@@ -118,7 +118,10 @@ class IncidentWorker:
         except db_errors.StaleJournal as error:
             return self._after_stale(error)
         except step.LeadershipEnded:
-            return 0.1
+            LOG.info(
+                "Incident %s: left to the engine that leads now",
+                self.incident_id)
+            return None
         except db_errors.NotFound as error:
             LOG.warning("Incident %s: %s; left alone", self.incident_id, error)
             return None

@@ -89,6 +89,8 @@ def _may_order(context: contexts.Context, incident_id: str) -> bool:
         return False
     try:
         todo = step.decide(context, context.journal.incident(incident_id))
+    except step.LeadershipEnded:
+        return False
     except db_errors.DatabaseError as error:
         LOG.warning(
             "Incident %s: nothing is ordered from the controller: %s",

@@ -94,7 +94,14 @@ def command(
 def decide(
     context: contexts.Context, incident: incidents.Incident
 ) -> steps.NextStep:
-    """Ask the core what to do next, with all that is known now."""
+    """Ask the core what to do next, with all that is known now.
+
+    :raises LeadershipEnded: the incident belongs to another leadership
+    """
+    if incident.epoch != context.epoch():
+        # Also where the lease says that all is well. Not every step writes
+        # to the journal before it does something.
+        raise LeadershipEnded
     host = incident.host
     judgement = context.board.get()
     return steps.next_step(

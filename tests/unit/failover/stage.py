@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import contextlib
 import dataclasses
+import datetime
 import typing
 from typing import Any
 
@@ -173,7 +174,8 @@ class Engine:
             conf=stage.conf, journal=self.journal, cloud=stage.cloud,
             fencer=typing.cast(Any, stage.fencer), world=self.world,
             board=self.board, notifier=typing.cast(Any, self.notes),
-            watcher=self.watcher, may_act=self.lease.valid, pace=self.pace,
+            watcher=self.watcher, may_act=self.lease.valid,
+            epoch=lambda: self.term.epoch, pace=self.pace,
             clock=clock, pool=virtual_time.Inline)
         self.overseer = overseer.Overseer(
             self.context, self.lease, self.term,
@@ -377,6 +379,10 @@ def with_servers(stage: Stage, count: int, host: str = HOST) -> list[str]:
     for uuid in uuids:
         stage.cloud.add(uuid, host)
     return uuids
+
+
+def seconds(count: float) -> datetime.timedelta:
+    return datetime.timedelta(seconds=count)
 
 
 def replace(server: Any, **changes: Any) -> Any:

@@ -15,6 +15,7 @@ from aacloud.failover import clock as clocks
 from aacloud.failover import context as contexts
 from aacloud.failover import overseer
 from aacloud.failover import worker
+from aacloud.failover.steps import planning
 from tests.unit.db import worlds as deadlines
 from tests.unit.failover import stage as stages
 from tests.unit.failover import virtual_time
@@ -247,6 +248,36 @@ class TestWorkers:
         assert len(engine.workers) == 1
         assert first not in engine.workers
 
+    def test_nothing_is_done_for_an_incident_of_another_leadership(
+        self, stage
+    ):
+        """The lease says that it leads; it was deposed all the same, and no
+        write tells it."""
+        engine = stage.engine().lead()
+        self.open(stage, engine)
+        (first,) = engine.workers
+        stage.engine("two").lead()
+        stage.fencer.dead = set()
+        stage.time.go_by(5.0)
+        assert first.may_act()
+        assert first.turn() is None
+        assert stage.fencer.orders == []
+
+    def test_the_mover_goes_with_the_moves(self, stage):
+        """Its threads would be idle until the host returns, for weeks."""
+        engine = stage.engine().lead()
+        stages.with_servers(stage, 1)
+        stage.run_for(1)
+        stage.kill(HOST)
+        stage.run(stage.is_in(State.EVACUATING))
+        (first,) = engine.workers
+        stage.run(lambda: first._context.memory.mover)
+        stage.run(stage.is_in(State.RETURN_WAIT))
+        stage.run_for(3)
+        assert list(engine.workers) == [first]
+        assert first._context.memory.mover is None
+        assert engine.pace.in_flight == 0
+
     def test_none_is_begun_when_the_engine_ends(self, stage):
         engine = stage.engine().lead()
         engine.overseer.end_workers(1.0)
@@ -345,6 +376,21 @@ class TestBoard:
         time.go_by(0.5)
         assert board.get() is None
         assert board.clean_for(HOST) == 0.0
+
+
+def test_since_when_a_host_is_down_for_an_engine_that_came_later(stage):
+    """It never saw the host alive; the incident tells."""
+    context = stage.engine().lead().context
+    incident = context.journal.open_incident(
+        HOST, {}, stages.Mode.ARMED, event_text="dead",
+        summary={"last_life_at": "2026-03-01T11:59:48+00:00"})
+    told = planning._down_since(context, incident)
+    assert (incident.opened_at - told).total_seconds() == 12.0
+    nothing = stages.replace(incident, summary={})
+    assert planning._down_since(context, nothing) == incident.opened_at
+    context.world._saw(HOST, incident.opened_at - stages.seconds(7))
+    told = planning._down_since(context, incident)
+    assert (incident.opened_at - told).total_seconds() == 7.0
 
 
 def test_without_a_judgement_nothing_is_begun(stage):

@@ -89,6 +89,28 @@ def test_it_is_quicker_than_what_nova_said_grows_old():
     assert watcher.LONGEST_PAUSE + 5.0 < overseer.NOVA_TTL
 
 
+def test_a_slow_answer_makes_nobody_look_younger(
+    time, cloud, world, watch, monkeypatch
+):
+    cloud.kill(HOST)
+    watch.look()
+    time.go_by(5.0)
+    real = cloud.services
+
+    def services():
+        found = real()
+        time.go_by(10.0)
+        return found
+
+    monkeypatch.setattr(cloud, "services", services)
+    watch.look()
+    seen = world.view(
+        time.now, store_ok=True, lease_ok=True, dead_since={},
+        known_agents=frozenset(), nova_ttl=60.0).nova_services[HOST]
+    # What it shows was true when it was asked for.
+    assert seen.last_seen_age_s == 15.0
+
+
 def test_a_pause_that_was_wished_longer(time, cloud, world):
     watch = watcher.CloudWatcher(
         cloud, world, services_every=17.0, topology_every=30.0,
