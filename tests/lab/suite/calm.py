@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 import logging
 import time
 
@@ -32,21 +33,28 @@ class NotCalm(RuntimeError):
     """The lab did not become calm; the text says what is missing."""
 
 
-def make(look: Look, mode: str, *, crashable: bool = False) -> None:
-    """Mend everything, and wait until all of it is well.
+def begin(look: Look, *, crashable: bool = False) -> None:
+    """Mend everything, and start what does not run.
 
-    :param mode: what auto-failover is to be set to for the whole cloud
     :param crashable: whether the engines are to be run by the launcher
-    :raises NotCalm: it does not become so
     """
     mended = faults.mend_all(look.lab.state)
     LOG.info("mended: %s", "; ".join(mended) or "nothing")
     _start_missing(look, crashable)
     _boot_fenced(look, {line.rpartition(" ")[2] for line in mended})
+
+
+def finish(look: Look, mode: str, keep: Container[str] = ()) -> None:
+    """Wait until all is well, and nothing is left of earlier tests.
+
+    :param mode: what auto-failover is then set to for the whole cloud
+    :param keep: the ids of servers that are no leftovers
+    :raises NotCalm: it does not become so
+    """
     until = time.monotonic() + SECONDS
     told: list[str] = []
     while True:
-        missing = _missing(look)
+        missing = _missing(look, keep)
         if not missing:
             break
         if missing != told:
@@ -83,13 +91,13 @@ def _boot_fenced(look: Look, booted: set[str]) -> None:
             hosts.power_on(look.lab.state, one["host"])
 
 
-def _missing(look: Look) -> list[str]:
+def _missing(look: Look, keep: Container[str]) -> list[str]:
     """What is not calm, in words."""
     try:
         found = [*_processes(look), *_engines(look)]
         found = found or [*_incidents(look), *_hosts(look)]
         # Only a host that is well again can let go of its guests.
-        return found or _servers(look)
+        return found or _servers(look, keep)
     except (RestError, OSError) as error:
         return [str(error)]
 
@@ -160,12 +168,12 @@ def _hosts(look: Look) -> list[str]:
     return found
 
 
-def _servers(look: Look) -> list[str]:
+def _servers(look: Look, keep: Container[str]) -> list[str]:
     """Leftovers of earlier tests, which are deleted."""
     listed = servers.listed(look.lab)
     left = {
         server: one for server, one in listed.items()
-        if one["name"].startswith(LEFTOVERS)}
+        if one["name"].startswith(LEFTOVERS) and server not in keep}
     for server, one in left.items():
         if one["OS-EXT-STS:task_state"] != "deleting":
             try:

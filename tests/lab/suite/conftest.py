@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each test gets a calm lab; how calm it is to be, its markers say."""
+"""Each test gets a calm lab; how it is to be, the test's markers say."""
 
 from __future__ import annotations
 
@@ -48,17 +48,15 @@ def lab() -> Iterator[Lab]:
     lab = Lab.open(os.environ.get("AACLOUD_LAB_DIR"))
     with locked(lab.state.dir):
         yield lab
-        calm.make(Look(lab), "shadow")
+        calm.begin(Look(lab))
+        calm.finish(Look(lab), "shadow")
 
 
 @pytest.fixture
 def stage(lab: Lab, request: pytest.FixtureRequest) -> Stage:
-    """A calm lab, and the means to disturb it."""
+    """The means to make the lab calm, and then to disturb it."""
     mode = request.node.get_closest_marker("mode")
     look = Look(lab)
-    calm.make(
-        look,
-        mode.args[0] if mode else "armed",
-        crashable=bool(request.node.get_closest_marker("crashable")),
-    )
-    return Stage(lab, look)
+    calm.begin(
+        look, crashable=bool(request.node.get_closest_marker("crashable")))
+    return Stage(lab, look, mode.args[0] if mode else "armed")

@@ -54,23 +54,39 @@ class Crew:
 class Stage:
     """One test's hold on the lab.
 
-    :param lab: a calm one
+    Servers can be booted while the lab still recovers from the test before;
+    nothing else is done before ``ready()``.
+
+    :param mode: what auto-failover is set to once it is ready
     """
 
     _numbers = itertools.count(1)
     _turn = itertools.count()
 
-    def __init__(self, lab: Lab, look: Look) -> None:
+    def __init__(self, lab: Lab, look: Look, mode: str) -> None:
         self.lab = lab
         self.look = look
         self.since = truths.remember(look)
+        self._mode = mode
+        self._mine: set[str] = set()
 
     def host(self, dc: str | None = None) -> str:
-        """A host, another one each time, so that all of them get a turn."""
+        """A host that serves, another one each time, so that all of them
+        get a turn."""
         mine = [
             node.name for node in self.lab.plan.hosts
             if dc is None or node.dc == dc]
-        return mine[next(Stage._turn) % len(mine)]
+
+        def serving() -> str | None:
+            name = mine[next(Stage._turn) % len(mine)]
+            seen = (answered(self.look.hosts) or {}).get(name)
+            nova = (answered(self.look.computes) or {}).get(name)
+            if seen is None or nova is None or seen["state"] != "up":
+                return None
+            found = (nova["state"], nova["status"], nova["forced_down"])
+            return name if found == ("up", "enabled", False) else None
+
+        return self.lab.wait("a host that serves", serving, 120)
 
     def crew(
         self, host: str, count: int, flavor: str = "lab.tiny"
@@ -80,12 +96,17 @@ class Stage:
             (f"{calm.PREFIX}{next(Stage._numbers):04d}", host)
             for _ in range(count)]
         ids = servers.boot(self.lab, placed, flavor=flavor).values()
+        self._mine.update(ids)
         return Crew(host, truths.disks(self.look, ids))
 
-    def remember(self) -> truths.Before:
-        """Take down the cloud as it is now, crew and all."""
+    def ready(self) -> None:
+        """Wait until all is calm, and take down how it is."""
+        calm.finish(self.look, self._mode, self._mine)
+        self.remember()
+
+    def remember(self) -> None:
+        """Take down the cloud as it is now; later changes count."""
         self.since = truths.remember(self.look)
-        return self.since
 
     # -- a host's death --------------------------------------------------
     def crash(self, host: str) -> None:
@@ -205,6 +226,13 @@ class Stage:
             return bool(question())
 
         self.lab.wait(what, true, seconds, 0.5)
+
+    def keep_cancelled(self, incident: str, *, died: str) -> None:
+        """Look on: a host whose incident was cancelled is left alone."""
+        known = dataclasses.replace(
+            self.since, incidents=self.since.incidents | {incident})
+        truths.keep_quiet(
+            self.look, known, truths.DETECTION, died=(died,))
 
     def holds(
         self, seconds: float, question: Callable[[], Any], what: str

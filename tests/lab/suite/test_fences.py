@@ -32,7 +32,7 @@ def test_a_dead_bmc_is_waited_for(stage: Stage) -> None:
     lab, look = stage.lab, stage.look
     mended, confirmed = stage.host("dc1"), stage.host("dc2")
     crews = [stage.crew(mended, 3), stage.crew(confirmed, 3)]
-    stage.remember()
+    stage.ready()
     for host in (mended, confirmed):
         lab.fault("bmc-dead", host)
     for host in (mended, confirmed):
@@ -67,7 +67,7 @@ def test_a_host_that_answers_is_not_off_whatever_its_bmc_says(
     lab, look = stage.lab, stage.look
     victim = stage.host("dc1")
     crew = stage.crew(victim, 2)
-    stage.remember()
+    stage.ready()
     lab.fault("bmc-dead", victim)
     networks = ("management", "tenant", "storage")
     for name in networks:
@@ -104,6 +104,7 @@ def test_a_host_that_answers_is_not_off_whatever_its_bmc_says(
     stage.keep_quiet(3)
 
 
+@pytest.mark.long
 def test_a_host_that_only_answers_on_storage_is_left_alone(
     stage: Stage,
 ) -> None:
@@ -111,7 +112,7 @@ def test_a_host_that_only_answers_on_storage_is_left_alone(
     lab, look = stage.lab, stage.look
     victim = stage.host("dc2")
     stage.crew(victim, 2)
-    stage.remember()
+    stage.ready()
     lab.fault("bmc-lying", victim)
     for name in ("management", "tenant"):
         lab.fault("link-cut", victim, name)
@@ -128,7 +129,6 @@ def _power(stage: Stage, host: str) -> str | None:
         return None
 
 
-@pytest.mark.mode("shadow")
 def test_confirming_an_incident_that_needs_no_word_is_refused(
     stage: Stage,
 ) -> None:

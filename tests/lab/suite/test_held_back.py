@@ -28,7 +28,7 @@ def test_shadow_mode_disarming_and_local_disks(stage: Stage) -> None:
     (held,) = local.ids
     _ha(stage, "failover", "disarm", "--host", disarmed,
         "--reason", "it is being serviced")  # fmt: skip
-    stage.remember()
+    stage.ready()
 
     stage.crash(victim)
     stage.crash(disarmed)

@@ -114,7 +114,7 @@ def test_replays_and_forgeries_deceive_nobody(
     victim = stage.host("dc1")
     node = lab.plan.host(victim)
     crew = stage.crew(victim, 2)
-    stage.remember()
+    stage.ready()
     peers = [host for host in lab.hosts if host != victim]
 
     # He listens while the host lives.

@@ -16,19 +16,22 @@ LOOK_ON = truths.DETECTION + 3.0
 NOVA_NOTICES = 60.0
 
 
-def test_a_dead_nova_compute_and_a_cut_management_network(
+def test_a_dead_service_a_dead_agent_and_a_cut_management_network(
     stage: Stage,
 ) -> None:
-    """Each on a host of its own, in different data centres."""
+    """Each on a host of its own."""
     lab, look = stage.lab, stage.look
-    service, path = stage.host("dc1"), stage.host("dc2")
-    stage.crew(service, 2)
-    stage.crew(path, 2)
-    stage.remember()
+    service, path, agent = (
+        stage.host("dc1"), stage.host("dc2"), stage.host("dc2"))
+    for host in (service, path, agent):
+        stage.crew(host, 2)
+    stage.ready()
 
     began = time.monotonic()
     lab.fault("compute-kill", service)
     lab.fault("link-cut", path, "management")
+    lab.fault("agent-kill", agent)
+
     def told() -> bool:
         hosts = look.hosts()
         return (
@@ -37,9 +40,12 @@ def test_a_dead_nova_compute_and_a_cut_management_network(
             and hosts[path]["state"] == "up"
             and hosts[path]["networks"]["management"] == "down"
             and hosts[path]["networks"]["storage"] == "up"
+            and hosts[agent]["state"] == "not-sure"
+            and "agent may have died" in " ".join(hosts[agent]["reasons"])
         )
 
-    lab.wait("both hosts up, and told what ails them", told, NOTICED)
+    stage.keep_quiet_until(
+        "all three hosts live, and are told what ails them", told, NOTICED)
     stage.keep_quiet_until(
         "Nova takes both for down",
         lambda: all(
@@ -56,11 +62,12 @@ def test_the_leading_engine_is_cut_off(stage: Stage) -> None:
     lab, look = stage.lab, stage.look
     stage.crew(stage.host("dc1"), 2)
     stage.crew(stage.host("dc2"), 2)
-    stage.remember()
+    stage.ready()
     before = look.leader()
     other = DCS[1 - DCS.index(before.dc)]
     node = f"{before.dc}-ha"
 
+    began = time.monotonic()
     lab.fault("link-cut", node, "management")
     lab.wait(
         f"the engine of {other} leads",
@@ -81,7 +88,8 @@ def test_the_leading_engine_is_cut_off(stage: Stage) -> None:
         leaders = look.leaders()
         return ["two engines lead"] if len(leaders) > 1 else []
 
-    stage.keep_quiet(LOOK_ON, more=two_leaders)
+    stage.keep_quiet(
+        began + LOOK_ON - time.monotonic(), more=two_leaders)
     lab.mend("link-cut", node, "management")
     lab.wait(
         "it is well again", lambda: look.health(node)[0], 60)

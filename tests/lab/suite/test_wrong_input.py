@@ -123,7 +123,7 @@ def test_commands_that_name_what_is_not_there(stage: Stage) -> None:
 def test_broken_messages_are_counted_and_left_alone(stage: Stage) -> None:
     lab, look = stage.lab, stage.look
     stage.crew(stage.host(), 1)
-    stage.remember()
+    stage.ready()
     bus = Bus(lab)
     bus.listen()
 
