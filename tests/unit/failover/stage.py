@@ -184,6 +184,7 @@ class Engine:
         self.overseer.remember(
             {record.name: record for record in self.journal.hosts()})
         self.workers: dict[worker.IncidentWorker, float] = {}
+        self.looks_at = stage.time.now
 
     def _begin(self, fresh: worker.IncidentWorker) -> None:
         self.workers[fresh] = self.stage.time.now
@@ -310,14 +311,15 @@ class Stage:
             if self.time.now > end:
                 raise AssertionError(f"it never came: {self.story()}")
             for each in list(self.engines):
-                each.look()
+                if self.time.now >= each.looks_at:
+                    each.looks_at = self.time.now + 1.0
+                    each.look()
                 each.work()
-            wake = min(
-                (due for each in self.engines
-                 for due in each.workers.values()),
-                default=self.time.now + 1.0)
-            self.time.go_to(min(
-                max(wake, self.time.now + 0.25), self.time.now + 1.0))
+            wake = [
+                due for each in self.engines
+                for due in (each.looks_at, *each.workers.values())]
+            self.time.go_to(max(
+                min(wake, default=end), self.time.now + 0.25))
 
     def run_for(self, seconds: float) -> None:
         end = self.time.now + seconds

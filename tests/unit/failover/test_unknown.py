@@ -50,7 +50,7 @@ def test_every_kind_of_call_goes_wrong_the_first_times(stage, fault):
         "server"} <= set(seen)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_one_call_in_four_goes_wrong(stage, seed):
     dice = random.Random(seed)
     kinds = [Fault.UNSENT, Fault.UNKNOWN, Fault.LOST]
@@ -59,8 +59,7 @@ def test_one_call_in_four_goes_wrong(stage, seed):
     live(stage, 3)
 
 
-@pytest.mark.parametrize("name", [
-    "servers_on", "with_groups", "destinations", "migrations"])
+@pytest.mark.parametrize("name", ["servers_on", "migrations"])
 def test_nova_is_silent_for_a_minute(stage, name):
     """It says why it waits, once, and goes on by itself."""
     until = stage.time.now + 60.0
