@@ -44,7 +44,7 @@ class Rivals:
         """The engines are there already."""
 
 
-@pytest.mark.parametrize("first", [1, 3])
+@pytest.mark.parametrize("first", [1, 4])
 def test_deposed_right_before_a_write(first, new_stage):
     for nth in itertools.count(first, test_crash.STEP):
         with new_stage() as stage:
