@@ -162,6 +162,15 @@ class Follower:
             oldest = self._picture.read_at(record.source) or _FOREVER_AGO
         return self._picture.server(record.server, oldest)
 
+    def _to_be_read(self, record: incidents.ServerRecord) -> bool:
+        """Whether nothing new is known: it is read again soon."""
+        recent = self._clock() - 2 * self._times.reread
+        return (
+            self._picture.migrations(record.source) is not None
+            and self._seen(record) is None
+            and self._picture.server(record.server, recent) is not None
+        )
+
     def outcome(
         self, record: incidents.ServerRecord, memory: Memory
     ) -> adoption.Outcome:
@@ -237,6 +246,10 @@ class Follower:
     ) -> moves.Transition | None:
         """Find the step that what the cloud shows makes."""
         outcome = self.outcome(record, memory)
+        if isinstance(outcome, adoption.Send) and not send:
+            return None
+        if isinstance(outcome, adoption.Wait) and self._to_be_read(record):
+            return None
         memory.waits = None
         if isinstance(outcome, adoption.Adopt):
             return self._adopted(record, memory, outcome)
@@ -258,7 +271,7 @@ class Follower:
             return manual(record, outcome.reason_code, outcome.reason)
         if isinstance(outcome, adoption.Wait):
             memory.waits = outcome.reason
-        elif record.state is _S.REQUESTED and send:
+        elif record.state is _S.REQUESTED:
             return self._forgotten(record, memory, outcome.reason)
         return None
 

@@ -34,7 +34,8 @@ from tests.lab.state import LabBusy
 from tests.lab.state import NoLab
 
 #: Wrong use and refusals: nothing was changed.
-WRONG = (Refused, PlanError, faults.FaultError, NoLab, LabBusy)
+WRONG = (
+    Refused, PlanError, faults.FaultError, NoLab, LabBusy, demo.NotCalm)
 FAILED = (
     CommandFailed,
     runner.NotUp,

@@ -23,6 +23,12 @@ SERVERS = 24
 ON_VICTIM = 8
 PREFIX = "demo-"
 DETECTION_LIMIT = 15.0
+#: How long what an earlier demo or fault left behind may take to end.
+CALM_SECONDS = 60.0
+
+
+class NotCalm(RuntimeError):
+    """Something is still under way in the lab; the text says what."""
 
 
 @dataclasses.dataclass
@@ -53,10 +59,14 @@ def show(lab: Lab, *command: str, timeout: float = 120) -> int:
 
 
 def run(lab: Lab, progress: Progress) -> int:
-    """Play the demo in a lab that is up; 0 when all of it held."""
+    """Play the demo in a lab that is up; 0 when all of it held.
+
+    :raises NotCalm: something else is under way there; nothing was done.
+    """
     checks = Checks()
     victim = lab.hosts[0]
     others = [host for host in lab.hosts if host != victim]
+    _await_calm(lab)
 
     title(f"{SERVERS} servers are booted in both data centres")
     servers.delete(lab, prefix=PREFIX)
@@ -152,6 +162,35 @@ def _story(
         == ("up", "enabled", False))
     status = lab.status()
     checks.hold("the cloud is healthy", status.fit)
+
+
+def _await_calm(lab: Lab) -> None:
+    """Wait until no incident is open and every host takes servers."""
+    try:
+        lab.wait("calm", lambda: not _under_way(lab), CALM_SECONDS, 1.0)
+    except WaitedTooLong as error:
+        found = _under_way(lab)
+        if found:
+            raise NotCalm(
+                f"the demo needs a calm lab, and here {'; '.join(found)}. End "
+                "that, or begin afresh: python3 -m tests.lab down"
+            ) from error
+
+
+def _under_way(lab: Lab) -> list[str]:
+    found = [
+        f"incident {one['id']} of host {one['host']} is {one['state']}"
+        for one in lab.cloud.get(
+            "aacloud-api", "/incidents?open=true")["incidents"]]
+    for host in lab.hosts:
+        service = _service(lab, host)
+        if service["forced_down"]:
+            found.append(f"host {host} is forced down")
+        elif (service["state"], service["status"]) != ("up", "enabled"):
+            found.append(
+                f"nova-compute of host {host} is {service['state']} and "
+                f"{service['status']}")
+    return found
 
 
 def _open_incident(lab: Lab, host: str) -> dict[str, str] | None:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Movers that are killed, and others that go on from the records."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -52,6 +54,20 @@ def test_a_new_mover_goes_on_from_any_state(values, truth):
     assert ledger.states() == {"s0": "verified"}
     assert len(nova.calls) - before == (1 if truth == "untouched" else 0)
     assert nova.worst_overlap == 1
+
+
+def test_what_is_waited_for_does_not_come_and_go():
+    """A server is read less often than its migrations: that is no news."""
+    sent = LittleNova([]).utcnow()
+    nova, ledger = one(state=_S.REQUESTED, requested_at=sent)
+    mover = build(nova, ledger)
+    told = []
+    run(mover, nova, ledger, seconds=60, send=False,
+        until=lambda outcome: told.append(outcome.waiting))
+    changes = [
+        new for old, new in itertools.pairwise(told)
+        if str(old).rstrip("0123456789") != str(new).rstrip("0123456789")]
+    assert len(changes) <= 1, changes
 
 
 ANSWERS = st.sampled_from(
