@@ -4,6 +4,7 @@
 import argparse
 from collections.abc import Sequence
 import logging
+import os
 import sys
 
 from oslo_config import cfg
@@ -92,9 +93,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     aacloud_conf.register_opts(conf)
     try:
         aacloud_conf.parse_args(sources, PROG, conf=conf)
-        return int(args.action(args, conf))
+        status = int(args.action(args, conf))
+        sys.stdout.flush()
+        return status
     except (aacloud_conf.ConfigurationError, errors.CommandFailed) as exc:
         output.print_problems(PROG, exc.problems)
+    except BrokenPipeError:
+        # Whoever read it has seen enough. Python would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        output.print_problems(
+            PROG, ["stopped: nobody reads what it prints"])
     except KeyboardInterrupt:
         output.print_problems(PROG, ["stopped"])
     except Exception as exc:

@@ -68,12 +68,15 @@ class IncidentView:
     :ivar host: the verdict on its host now; None when there is none.
     :ivar last_sign_of_life_utc: newest sign of life of the host, by the
         engine's clock.
+    :ivar listening: whether this engine has listened for so long that it
+        would have heard the host, if it lives.
     """
 
     incident: Incident
     mode: ModeVerdict
     host: HostVerdict | None
     last_sign_of_life_utc: datetime.datetime | None = None
+    listening: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -235,6 +238,11 @@ def _stopped(view: IncidentView, step: Step) -> NextStep | None:
     reasons = _proof_void(view)
     if reasons:
         return NextStep(step, None, reasons, reprove=True)
+    if view.host is None or not view.listening:
+        return NextStep(step, None, (
+            (f"this engine does not listen for long enough yet to have heard "
+             f"host {view.incident.host}, if it came back since its fence "
+             f"was proved"),))
     return None
 
 

@@ -47,6 +47,7 @@ class World:
         self._guard = threading.Lock()
         self._clock = clock or clocks.Clock()
         self._started = started
+        self._first_report_at: float | None = None
         self._reports: dict[str, observations.Report] = {}
         self._addresses: dict[str, dict[str, str]] = {}
         self._life: dict[str, datetime.datetime] = {}
@@ -73,6 +74,8 @@ class World:
         sent_at = self._clock.utcnow() - datetime.timedelta(seconds=age)
         told = _guests(report)
         with self._guard:
+            if self._first_report_at is None:
+                self._first_report_at = self._clock.monotonic()
             self._reports[report.observer] = report
             if addresses:
                 self._addresses[report.observer] = dict(addresses)
@@ -158,6 +161,12 @@ class World:
                     self._saw(name, min(record.agent_seen_at, now))
 
     # -- what is asked ----------------------------------------------------
+
+    def listened_s(self) -> float:
+        """Seconds since the first report of any agent came in."""
+        with self._guard:
+            first = self._first_report_at
+        return 0.0 if first is None else self._clock.monotonic() - first
 
     def topology(self) -> topologies.Topology:
         with self._guard:

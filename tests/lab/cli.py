@@ -7,6 +7,7 @@ import argparse
 from collections.abc import Sequence
 import dataclasses
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -56,7 +57,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return arguments.run(arguments)
+        status = arguments.run(arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Whoever read it has seen enough. Python would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except WRONG as exc:
         print(f"tests.lab: {exc}", file=sys.stderr)
         return 2

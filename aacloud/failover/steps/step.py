@@ -111,6 +111,8 @@ def decide(
                 context.journal.modes(), context.world.topology(), host),
             host=None if judgement is None else judgement.hosts.get(host),
             last_sign_of_life_utc=context.world.last_life(host),
+            listening=context.world.listened_s()
+            >= context.conf.aacloud_failover.heartbeat_timeout,
         ),
         () if incident.state in _WITHOUT_SERVERS
         else context.journal.servers(incident.id),

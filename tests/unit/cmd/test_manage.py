@@ -5,7 +5,9 @@ from collections.abc import Callable
 from collections.abc import Mapping
 import dataclasses
 import json
+import os
 import pathlib
+import sys
 
 import pytest
 
@@ -155,6 +157,23 @@ def test_apply_moves_a_host(
     assert "- remove host h2 from aggregate" in capsys.readouterr().out
     read, problems = topology_action_reads(cloud)
     assert (read.hosts["h2"].dc, problems) == ("dc2", ())
+
+
+def test_a_reader_that_goes_away_ends_it_without_a_trace(
+    cloud: AggregatesCloud,
+    run: Manage,
+    file: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as nobody:
+        monkeypatch.setattr(sys, "stdout", nobody)
+        assert run("topology", "apply", "--dry-run", file) == 1
+    told = capfd.readouterr().err
+    assert "nobody reads" in told
+    assert "Traceback" not in told
 
 
 def test_dry_run_changes_nothing(

@@ -181,6 +181,21 @@ def test_without_a_proof_that_holds_nothing_is_moved(
         assert "confirm-fenced" in " ".join(decision.reasons)
 
 
+@pytest.mark.parametrize("state", AFTER_PROOF)
+@pytest.mark.parametrize(("host", "listening"), [
+    (None, True), (NOT_SURE, False), (DEAD, False)])
+def test_an_engine_that_has_not_listened_yet_goes_on_with_nothing(
+    state, host, listening,
+):
+    """The host may have come back since another engine proved it off."""
+    seen = dataclasses.replace(view(state, host=host), listening=listening)
+    decision = next_step(seen, some(S.PENDING), UTC_NOW)
+    assert decision.step is (
+        Step.FOLLOW if state is IS.EVACUATING else Step.HOLD)
+    assert "does not listen" in decision.reasons[0]
+    assert not decision.reprove
+
+
 def test_servers_that_wait_for_their_next_try():
     waiting = some(S.RETRY, S.RETRY, not_before=later(20.0))
     decision = ask(IS.EVACUATING, waiting)

@@ -120,6 +120,35 @@ def test_a_stray_sign_of_life_while_servers_are_moved(make_stage, off):
     stage.all_went_once(*uuids)
 
 
+@pytest.mark.parametrize("back", [True, False])
+def test_an_engine_that_starts_after_the_proof_listens_first(stage, back):
+    """All engines were down; in the meantime the host may have booted."""
+    uuids, engine = dies(stage)
+
+    def is_killed(number):
+        if stage.state() is State.FORCED_DOWN:
+            raise stages.Killed
+
+    engine.journal.after = is_killed
+    with pytest.raises(stages.Killed):
+        stage.run(stage.is_in(State.EVACUATING))
+    stage.engines.clear()
+    stage.time.go_by(60)
+    if back:
+        stage.power_on(HOST)
+    stage.engine("another").lead()
+    stage.run_for(3)
+    assert stage.cloud.evacuations == []
+    if back:
+        stage.run_for(30)
+        assert "showed life after it was proved off" in stage.waits()
+        assert stage.cloud.evacuations == []
+    else:
+        assert "does not listen" in stage.waits()
+        stage.run(stage.is_in(State.RETURN_WAIT))
+        stage.all_went_once(*uuids)
+
+
 def test_a_sign_of_life_right_after_the_proof(stage):
     uuids, engine = dies(stage)
     seen = []

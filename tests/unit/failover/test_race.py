@@ -222,6 +222,7 @@ class Threads:
             clock=contexts.clocks.Clock())
         board._now = contexts.clocks.Clock().monotonic()
         self.engine.world._topology = stage.topology
+        self.engine.world._first_report_at = float("-inf")
         self.engine.watcher.look()
 
 
