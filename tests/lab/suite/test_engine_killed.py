@@ -78,10 +78,6 @@ def play(stage: Stage, points: tuple[str, ...], crew: Crew) -> str:
             raise AssertionError(f"{error}\n{told}") from None
         assert crash.point == point
         died = turns[turn]
-        if turn + 2 < len(points):
-            lab.fault("engine-crash", died, points[turn + 2])
-        else:
-            crashes.make_crashable(lab.state, died)
         epoch += 1
         leader = lab.wait(
             f"another engine than that of {died} leads",
@@ -91,6 +87,11 @@ def play(stage: Stage, points: tuple[str, ...], crew: Crew) -> str:
         assert leader.taken_at - crash.at <= truths.TAKEOVER, (
             f"it led only {leader.taken_at - crash.at:.1f} s after the "
             f"crash {point}")
+        # Only now: started at once, it might be elected again.
+        if turn + 2 < len(points):
+            lab.fault("engine-crash", died, points[turn + 2])
+        else:
+            crashes.make_crashable(lab.state, died)
         truths.nowhere_twice(look)
     incident = stage.incident_of(crew.host)
     stage.until(incident, SETTLED, RECOVERED)
@@ -201,8 +202,8 @@ def one_dies(stage: Stage, dc: str) -> str:
     lab.wait(
         f"the engine of {dc} dies",
         lambda: crashes.last(lab.state, dc), REACHED)
-    crashes.make_crashable(lab.state, dc)
     lab.wait(
         "the other one leads", lambda: look.leader().dc != dc,
         truths.TAKEOVER + 20)
+    crashes.make_crashable(lab.state, dc)
     return look.leader().dc
