@@ -62,7 +62,11 @@ class Memory:
 
 
 class Follower:
-    """Finds the next step of each record. Used by one thread at a time."""
+    """Finds the next step of each record. Used by one thread at a time.
+
+    :ivar give_up: who gave the moves up, and why; None: nobody did. Then
+        what has to be sent yet, or again, stays where it is.
+    """
 
     def __init__(
         self,
@@ -86,6 +90,7 @@ class Follower:
         self._retry = retry
         self._clock = clock
         self._utcnow = utcnow
+        self.give_up: str | None = None
 
     def next_step(
         self, record: incidents.ServerRecord, memory: Memory, send: bool
@@ -97,6 +102,9 @@ class Follower:
         if record.state is _S.LANDED:
             return self.verified(record, memory)
         if record.state in UNSENT:
+            if self.give_up is not None:
+                # Without a look at Nova: wherever it is, it is left there.
+                return moves.given_up(record, self.give_up)
             if (
                 send
                 and due(record, self._utcnow())
@@ -115,7 +123,7 @@ class Follower:
             answer.request_id != record.request_id
         ):
             # Most often its migration shows in the same look: one step less.
-            found = step(
+            found = moves.step(
                 record,
                 _S.REQUESTED,
                 "Nova took the request",
@@ -208,7 +216,7 @@ class Follower:
             memory.waits = text
             if record.reason == text:
                 return None
-            return step(record, _S.REQUESTED, text, reason=text)
+            return moves.step(record, _S.REQUESTED, text, reason=text)
         if error is None or isinstance(error, errors.CloudUnknown):
             return self._unsent(
                 record, memory, str(error or "the mover had to stop")
@@ -225,11 +233,18 @@ class Follower:
         why: str,
     ) -> moves.Transition:
         """Nothing reached Nova, or nothing it could judge: the same again."""
+        if self.give_up is not None:
+            return moves.given_up(
+                record,
+                self.give_up,
+                f"the request did not reach Nova: {why}",
+                requested_at=None,
+            )
         pause = self._times.resend * 2 ** min(memory.unsent, 3)
         memory.unsent += 1
         text = f"not sent, tried again in {pause:g} s: {why}"
         memory.waits = text
-        return step(
+        return moves.step(
             record,
             _S.RETRY,
             text,
@@ -246,7 +261,11 @@ class Follower:
     ) -> moves.Transition | None:
         """Find the step that what the cloud shows makes."""
         outcome = self.outcome(record, memory)
-        if isinstance(outcome, adoption.Send) and not send:
+        if (
+            isinstance(outcome, adoption.Send)
+            and not send
+            and self.give_up is None
+        ):
             return None
         if isinstance(outcome, adoption.Wait) and self._to_be_read(record):
             return None
@@ -262,13 +281,13 @@ class Follower:
                 return None
             self._learn(memory, ok=False)
             if isinstance(remains, adoption.Manual):
-                return manual(record, remains.reason_code, remains.reason)
+                return moves.manual(record, remains.reason_code, remains.reason)
             memory.failed_at = None
             return self._failed(
                 record, outcome.kind, outcome.reason, outcome.settled
             )
         if isinstance(outcome, adoption.Manual):
-            return manual(record, outcome.reason_code, outcome.reason)
+            return moves.manual(record, outcome.reason_code, outcome.reason)
         if isinstance(outcome, adoption.Wait):
             memory.waits = outcome.reason
         elif record.state is _S.REQUESTED:
@@ -312,7 +331,7 @@ class Follower:
         ):
             return None
         if record.state is _S.PENDING:
-            return step(record, _S.CLAIMED, outcome.reason)
+            return moves.step(record, _S.CLAIMED, outcome.reason)
         columns: dict[str, Any] = {
             "migration_id": migration.id,
             "destination": migration.dest or record.destination,
@@ -320,7 +339,7 @@ class Follower:
         }
         if memory.answer is not None and memory.answer.request_id:
             columns["request_id"] = memory.answer.request_id
-        return step(record, _S.MIGRATING, outcome.reason, **columns)
+        return moves.step(record, _S.MIGRATING, outcome.reason, **columns)
 
     def _landed(
         self,
@@ -338,12 +357,13 @@ class Follower:
         }
         if outcome.migration is not None:
             columns["migration_id"] = outcome.migration.id
-        return step(record, _S.LANDED, outcome.reason, **columns)
+        return moves.step(record, _S.LANDED, outcome.reason, **columns)
 
     def _forgotten(
         self, record: incidents.ServerRecord, memory: Memory, why: str
     ) -> moves.Transition | None:
-        """Nova shows no trace of a request: make sure, then send it again."""
+        """Nova shows no trace of a request: make sure, then send it again,
+        or give it up."""
         found = self._picture.migrations(record.source) or ()
         try:
             trace = self._strategy.lost_request(
@@ -352,8 +372,12 @@ class Follower:
         except errors.CloudError as error:
             memory.waits = str(error)
             return None
+        if trace is None and self.give_up is not None:
+            return moves.given_up(
+                record, self.give_up, why, requested_at=None
+            )
         if trace is None:
-            return step(
+            return moves.step(
                 record,
                 _S.RETRY,
                 why,
@@ -366,7 +390,7 @@ class Follower:
             f" {self._strategy.kind} of the server"
         )
         if self._clock() - memory.since > self._times.verify:
-            return manual(
+            return moves.manual(
                 record,
                 "stuck",
                 f"{memory.waits}. Nothing more is sent. Look for the request"
@@ -388,13 +412,22 @@ class Follower:
         )
         past = tuple(sorted({*record.past_migrations, *settled}))
         if isinstance(following, retries.GiveUp):
-            return manual(
+            return moves.manual(
                 record,
                 following.reason_code,
                 following.reason,
                 past_migrations=past,
             )
-        return step(
+        if self.give_up is not None:
+            return moves.given_up(
+                record,
+                self.give_up,
+                f"try {following.tries} to {record.destination} failed: "
+                f"{why}",
+                tries=following.tries,
+                past_migrations=past,
+            )
+        return moves.step(
             record,
             _S.RETRY,
             following.reason,
@@ -422,12 +455,12 @@ class Follower:
             return None
         outcome = self.outcome(record, memory)
         if isinstance(outcome, adoption.Manual):
-            return manual(record, outcome.reason_code, outcome.reason)
+            return moves.manual(record, outcome.reason_code, outcome.reason)
         wrong = "it left where it had landed"
         if seen.server is not None:
             found = self._strategy.verify(record, seen.server)
             if found is None:
-                return step(
+                return moves.step(
                     record,
                     _S.VERIFIED,
                     f"runs on {seen.server.host} as it did before",
@@ -438,7 +471,7 @@ class Follower:
             wrong = found
         memory.waits = wrong
         if now - memory.landed_at > self._times.verify:
-            return manual(
+            return moves.manual(
                 record,
                 "not-verified",
                 f"it landed on {record.destination}, but {wrong}, for"
@@ -453,30 +486,6 @@ class Follower:
             memory.sent_at = None
             if ok:
                 memory.unsent = 0
-
-
-def step(
-    record: incidents.ServerRecord,
-    state: incidents.ServerState,
-    text: str,
-    **columns: Any,
-) -> moves.Transition:
-    """Return the transition of a record to a state (or in the same one)."""
-    return moves.Transition(
-        record, state, columns, f"{record.name}: {text}"
-    )
-
-
-def manual(
-    record: incidents.ServerRecord,
-    code: str,
-    why: str,
-    **columns: Any,
-) -> moves.Transition:
-    """Return the transition that leaves a record to the operator."""
-    return step(
-        record, _S.MANUAL, why, reason_code=code, reason=why, **columns
-    )
 
 
 def due(record: incidents.ServerRecord, now: datetime.datetime) -> bool:

@@ -143,13 +143,18 @@ class Mover:
         records: Sequence[incidents.ServerRecord],
         *,
         send: bool = True,
+        give_up: str | None = None,
     ) -> moves.Round:
         """Go as far as can be gone now.
 
         :param records: all records, as the ledger has them
         :param send: False follows the moves under way and starts none
+        :param give_up: who gave the moves up, and why: nothing is sent any
+            more, and what nothing was sent for is left to the operator
         :raises Exception: what the ledger raised; nothing was sent after it
         """
+        self._follower.give_up = give_up
+        send = send and give_up is None
         self._take(records)
         if self._closed or not self._may_act():
             return moves.Round(
@@ -268,7 +273,7 @@ class Mover:
                 continue
             memory.waits = None
             steps.append(
-                following.step(
+                moves.step(
                     record,
                     _S.CLAIMED,
                     f"destination {record.destination}",
@@ -298,11 +303,11 @@ class Mover:
             new = found.get(record.server)
             if isinstance(new, recovery.HeldServer):
                 steps.append(
-                    following.manual(record, new.reason_code, new.reason)
+                    moves.manual(record, new.reason_code, new.reason)
                 )
             elif new is not None:
                 steps.append(
-                    following.step(
+                    moves.step(
                         record,
                         _S.CLAIMED,
                         f"new destination {new.destination}",
@@ -343,7 +348,7 @@ class Mover:
             destination, spares, why = self._pick(record)
             if destination is None:
                 lost.append(
-                    following.step(
+                    moves.step(
                         record, _S.RETRY, why, destination=None,
                         spares=(), not_before=None, reason=why,
                     )
@@ -354,7 +359,7 @@ class Mover:
             memory.slot = destination
             chosen.append(record.server)
             steps.append(
-                following.step(
+                moves.step(
                     record,
                     _S.REQUESTED,
                     why or f"asks Nova to move it to {destination}",
@@ -408,7 +413,11 @@ class Mover:
         started = self._clock()
         request_id: str | None = None
         error: errors.CloudError | None = None
-        held = self._closed or not self._may_act()
+        held = (
+            self._closed
+            or self._follower.give_up is not None
+            or not self._may_act()
+        )
         if not held:
             try:
                 request_id = self._strategy.send(record)

@@ -42,6 +42,54 @@ class Transition:
     detail: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
+def step(
+    record: incidents.ServerRecord,
+    state: incidents.ServerState,
+    text: str,
+    **columns: Any,
+) -> Transition:
+    """Return the transition of a record to a state (or in the same one)."""
+    return Transition(record, state, columns, f"{record.name}: {text}")
+
+
+def manual(
+    record: incidents.ServerRecord,
+    code: str,
+    why: str,
+    **columns: Any,
+) -> Transition:
+    """Return the transition that leaves a record to the operator."""
+    return step(
+        record,
+        incidents.ServerState.MANUAL,
+        why,
+        reason_code=code,
+        reason=why,
+        **columns,
+    )
+
+
+def given_up(
+    record: incidents.ServerRecord,
+    told: str,
+    failed: str = "",
+    **columns: Any,
+) -> Transition:
+    """Return the transition that leaves a server where it is.
+
+    :param told: who said so, and why
+    :param failed: what became of the last attempt to move it
+    """
+    said = f"{failed}. " if failed else ""
+    return manual(
+        record,
+        "given-up",
+        f"{said}Nothing more is sent: {told}. It stays on {record.source};"
+        " start it there by hand if it does not run",
+        **{"destination": None, "spares": (), "not_before": None, **columns},
+    )
+
+
 class Ledger(typing.Protocol):
     """Where each step is written, before it is taken and after."""
 

@@ -61,7 +61,7 @@ INCIDENT_TRANSITIONS: Mapping[IncidentState, frozenset[IncidentState]] = {
     _I.ADMITTED: frozenset({_I.PLANNED, _I.CANCELLED}),
     _I.PLANNED: frozenset({_I.FENCING, _I.CANCELLED}),
     _I.FENCING: frozenset({_I.FENCED, _I.CANCELLED}),
-    _I.FENCED: frozenset({_I.FORCED_DOWN}),
+    _I.FENCED: frozenset({_I.FORCED_DOWN, _I.CANCELLED}),
     _I.FORCED_DOWN: frozenset({_I.EVACUATING}),
     _I.EVACUATING: frozenset({_I.VERIFYING}),
     _I.VERIFYING: frozenset({_I.EVACUATING, _I.DONE, _I.PARTIAL}),
@@ -96,15 +96,19 @@ IN_RECOVERY = frozenset({
     _I.ADMITTED, _I.PLANNED, _I.FENCING, _I.FENCED, _I.FORCED_DOWN,
     _I.EVACUATING, _I.VERIFYING})
 
-#: Up to here nothing was proved, and an incident can be given up.
-CANCELLABLE = frozenset({
+#: Up to here nothing was proved: a sign of life ends an incident.
+BEFORE_PROOF = frozenset({
     _I.DETECTED, _I.SHADOWED, _I.ADMITTED, _I.PLANNED, _I.FENCING})
 
+#: The host is proved off and servers may still be sent away from it.
+SENDING = frozenset({_I.FENCED, _I.FORCED_DOWN, _I.EVACUATING})
+
 #: In which states an operator's command still has a meaning. A proof that a
-#: sign of life made void can be confirmed anew as long as servers are moved.
+#: sign of life made void can be confirmed anew as long as servers are moved;
+#: and as long as one may still be sent, the others can be left where they are.
 ACCEPTED_IN: Mapping[Command, frozenset[IncidentState]] = {
-    Command.CANCEL: CANCELLABLE,
-    Command.CONFIRM_FENCED: CANCELLABLE | IN_RECOVERY,
+    Command.CANCEL: BEFORE_PROOF | SENDING,
+    Command.CONFIRM_FENCED: BEFORE_PROOF | IN_RECOVERY,
 }
 
 #: A server in one of these needs nothing more from the engine.

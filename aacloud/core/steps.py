@@ -11,7 +11,7 @@ import enum
 from aacloud.core.brakes import Mode
 from aacloud.core.brakes import ModeVerdict
 from aacloud.core.fences import Proof
-from aacloud.core.incidents import CANCELLABLE
+from aacloud.core.incidents import BEFORE_PROOF
 from aacloud.core.incidents import Command
 from aacloud.core.incidents import Incident
 from aacloud.core.incidents import IncidentState
@@ -23,6 +23,9 @@ from aacloud.core.verdicts import HostVerdict
 
 #: Reason codes of MANUAL servers that nobody has to look after: somebody
 #: wants them left alone, they are gone, or another incident has them.
+#: "given-up" is none of them: such a server was down with its host, nobody
+#: but a person sees to it that it runs there again, and its owner was not
+#: asked. So an incident that was cancelled with servers unsent is PARTIAL.
 NOBODY_NEEDED = frozenset({
     "ha-off", "ha-hold", "delegated", "deleted", "handed-over"})
 
@@ -44,13 +47,17 @@ class Step(str, enum.Enum):
     MOVE = "move"
     #: Follow the moves that were sent, send none.
     FOLLOW = "follow"
+    #: Cancelled after the proof: leave on the host each server that nothing
+    #: was sent for, follow the others to their end.
+    GIVE_UP = "give-up"
     #: Check the servers that landed.
     VERIFY = "verify"
     #: Ask may_return(); bring the host back into service.
     CHECK_RETURN = "check-return"
     #: Only journal the new state.
     ADVANCE = "advance"
-    #: Undo what was done to the host (scheduling), journal CANCELLED.
+    #: Journal CANCELLED; nothing was told to Nova. If it was after all, go
+    #: on to FORCED_DOWN, from where the host returns.
     CANCEL = "cancel"
     #: Shadow mode: tell what would be done.
     WATCH = "watch"
@@ -108,17 +115,25 @@ def next_step(
 ) -> NextStep:
     """Decide what the engine does next with an incident.
 
-    Up to the proof a sign of life or an operator ends it. Nothing
-    destructive is begun unless the host is held dead right now and its
-    domain is armed right now.
+    Up to the proof a sign of life or an operator ends it. After it an
+    operator can still say that nothing more is sent; that harms nothing, so
+    it asks for no mode and no proof. Nothing destructive is begun unless the
+    host is held dead right now and its domain is armed right now.
 
     :param servers: the records of the incident's servers
     :param now: aware UTC
     """
     state = view.incident.state
-    if state in CANCELLABLE:
+    if state in BEFORE_PROOF:
         return _until_proof(view)
     if state in (_I.FENCED, _I.FORCED_DOWN):
+        cancelled = _cancelled(view.incident)
+        if cancelled and state is _I.FENCED:
+            return NextStep(Step.CANCEL, _I.CANCELLED, cancelled)
+        if cancelled:
+            return NextStep(Step.ADVANCE, _I.EVACUATING, (
+                *cancelled, "Nova knows that the host is down; no server is "
+                "sent away from it"))
         stopped = _stopped(view, Step.HOLD)
         if stopped is not None:
             return stopped
@@ -147,10 +162,9 @@ def next_step(
 def _until_proof(view: IncidentView) -> NextStep:
     incident = view.incident
     state = incident.state
-    told = [c for c in incident.commands if c.command is Command.CANCEL]
-    if told:
-        return NextStep(Step.CANCEL, _I.CANCELLED, (
-            f"cancelled by {told[-1].by}: {told[-1].reason}",))
+    cancelled = _cancelled(incident)
+    if cancelled:
+        return NextStep(Step.CANCEL, _I.CANCELLED, cancelled)
     held = view.host.state if view.host is not None else None
     reasons = view.host.reasons if view.host is not None else ()
     if held is HostState.UP:
@@ -197,6 +211,11 @@ def _evacuating(
     if not moving:
         return NextStep(
             Step.ADVANCE, _I.VERIFYING, ("no server is on its way",))
+    cancelled = _cancelled(view.incident)
+    if cancelled:
+        return NextStep(Step.GIVE_UP, None, (
+            *cancelled, "nothing more is sent; servers under way are "
+            "followed to their end"))
     stopped = _stopped(view, Step.FOLLOW)
     if stopped is not None:
         return stopped
@@ -229,6 +248,14 @@ def _verifying(servers: Sequence[ServerRecord]) -> NextStep:
             f"{len(manual)} of {len(servers)} servers need a person",))
     return NextStep(
         Step.ADVANCE, _I.DONE, (f"all {len(servers)} servers are settled",))
+
+
+def _cancelled(incident: Incident) -> tuple[str, ...]:
+    """Who cancelled it and why; () if nobody did."""
+    told = [c for c in incident.commands if c.command is Command.CANCEL]
+    if not told:
+        return ()
+    return (f"cancelled by {told[-1].by}: {told[-1].reason}",)
 
 
 def _stopped(view: IncidentView, step: Step) -> NextStep | None:

@@ -162,7 +162,11 @@ def _placement(state: State) -> None:
         common(state, "placement")
         | {
             "placement_database": {
-                "connection": database_url(state, "placement")
+                "connection": database_url(state, "placement"),
+                # A request may hold two; the library's own limit is 15, and
+                # one that waits for a connection ends with 500 after 30 s.
+                "max_pool_size": 20,
+                "max_overflow": 40,
             },
             "api": {"auth_strategy": "keystone"},
             "keystone_authtoken": authtoken(state, "placement"),
