@@ -18,6 +18,7 @@ from keystoneauth1 import session as ks_session
 from oslo_config import cfg
 
 from aacloud.clouds import capacity
+from aacloud.clouds import census
 from aacloud.clouds import compute_api
 from aacloud.clouds import errors
 from aacloud.clouds import keystone
@@ -29,37 +30,25 @@ from aacloud.core import recovery
 from aacloud.core import topology as topologies
 from aacloud.core import verdicts
 
-COMPUTE = "nova-compute"
-
 V_PLAIN = "2.1"
-V_HYPERVISORS = "2.53"
 V_ACTIONS = "2.58"
-V_MIGRATIONS = "2.59"
-V_GROUPS = "2.64"
-V_CELLS = "2.69"
-"""From this one on what is in a cell that is down is told apart."""
+V_ABORT = "2.65"
+"""From this one on a live migration that is still queued can be aborted."""
+V_LIVE_MIGRATE = "2.68"
+"""From this one on Nova knows no force any more: its scheduler is asked."""
 V_PINNED = "2.96"
 """From this one on the zone that a server is pinned to is shown."""
-
-PARALLEL = 8
-"""Requests in flight where one is needed for each item."""
 
 REASON_LIMIT = 255
 """Characters that Nova takes as the reason of a disabled service."""
 
 
-class NovaCloud:
+class NovaCloud(census.Census):
     """The port ``clouds/ports.py:Cloud``, over novaclient.
 
     Safe to use from several threads. All calls end within the session's
     time-out, some make two or three.
     """
-
-    def __init__(
-        self, api: compute_api.ComputeApi, placement: capacity.Placement
-    ) -> None:
-        self._api = api
-        self._placement = placement
 
     @classmethod
     def over(
@@ -172,7 +161,7 @@ class NovaCloud:
                 lambda one: beats.view(one, now), document,
             )
             for host, document in self._services().items()
-            if not _cell_is_down(document)
+            if not census.cell_is_down(document)
         }
 
     def force_down(
@@ -221,26 +210,14 @@ class NovaCloud:
                 lambda parts: capacity.destinations(topology, *parts), found,
             )
 
-    def _services(self, host: str | None = None) -> dict[str, views.Json]:
-        what = "list compute services"
-        found = self._api.read(
-            V_CELLS, "/os-services", "services", what,
-            {"binary": COMPUTE, "host": host},
-        )
-        return {
-            views.parsed(what, lambda one: str(one["host"]), document):
-            document
-            for document in found
-        }
-
     def _service(self, host: str) -> views.Json:
         service = self._services(host).get(host)
         if service is None:
             raise errors.CloudNotFound(
-                f"Nova knows no {COMPUTE} on host {host}: see 'openstack"
-                " compute service list'"
+                f"Nova knows no {census.COMPUTE} on host {host}: see"
+                " 'openstack compute service list'"
             )
-        if _cell_is_down(service):
+        if census.cell_is_down(service):
             raise errors.CloudUnknown(
                 f"the cell of host {host} does not answer Nova: look at its"
                 " database and message queue", sent=False,
@@ -252,24 +229,18 @@ class NovaCloud:
     ) -> None:
         if change:
             self._api.exchange(
-                V_HYPERVISORS, "PUT", f"/os-services/{service['id']}", what,
-                change,
+                census.V_HYPERVISORS, "PUT",
+                f"/os-services/{service['id']}", what, change,
             )
-
-    def _hypervisors(self) -> list[views.Json]:
-        return list(
-            self._api.pages(
-                V_HYPERVISORS, "/os-hypervisors/detail", "hypervisors",
-                "list hypervisors", {}, "id",
-            )
-        )
 
     # -- servers ------------------------------------------------------------
 
     def server(self, uuid: str) -> recovery.ServerView:
         """Return one server, fresh."""
         what = f"show server {uuid}"
-        document = self._api.read(V_CELLS, f"/servers/{uuid}", "server", what)
+        document = self._api.read(
+            census.V_CELLS, f"/servers/{uuid}", "server", what
+        )
         return views.parsed(what, views.server, document)
 
     def servers_on(self, host: str) -> tuple[recovery.ServerView, ...]:
@@ -297,35 +268,8 @@ class NovaCloud:
     ) -> tuple[recovery.ServerView, ...]:
         """Return the servers with their server groups filled in."""
         return capacity.with_groups(
-            servers, self._groups(), self._hosts_of
+            servers, self.server_groups(), self._hosts_of
         ) if servers else ()
-
-    def _groups(self) -> list[recovery.GroupView]:
-        what = "list server groups"
-        found: list[recovery.GroupView] = []
-        while True:
-            page = self._api.read(
-                V_GROUPS, "/os-server-groups", "server_groups", what,
-                {"all_projects": "True", "offset": len(found)},
-            )
-            if not page:
-                return found
-            found.extend(
-                views.parsed(what, views.group, one) for one in page
-            )
-
-    def _hosts_of(self, uuids: Collection[str]) -> dict[str, str]:
-        """Return where servers are; those that are gone are left out."""
-
-        def host(uuid: str) -> str | None:
-            try:
-                return self.server(uuid).host
-            except errors.CloudNotFound:
-                return None
-
-        with futures.ThreadPoolExecutor(PARALLEL) as pool:
-            found = zip(uuids, pool.map(host, uuids), strict=True)
-            return {uuid: where for uuid, where in found if where}
 
     def start(self, uuid: str) -> None:
         """Start a stopped server."""
@@ -368,7 +312,8 @@ class NovaCloud:
         # Not by changes-since: Nova compares that with updated_at, which a
         # migration that was only just accepted does not have yet.
         for document in self._api.pages(
-            V_MIGRATIONS, "/os-migrations", "migrations", what, query, "uuid"
+            census.V_MIGRATIONS, "/os-migrations", "migrations", what,
+            query, "uuid",
         ):
             one = views.parsed(what, views.migration, document)
             if one.created_at_utc < since:
@@ -380,6 +325,34 @@ class NovaCloud:
         self, uuid: str, since: datetime.datetime
     ) -> tuple[ports.Trace, ...]:
         """Return the requests to evacuate this server since then."""
+        return self._traces(uuid, "evacuate", since)
+
+    def live_migrate(
+        self, uuid: str, host: str, *, block_migration: str | bool = "auto"
+    ) -> str:
+        """Ask Nova to live-migrate the server to that host."""
+        order = {"host": host, "block_migration": block_migration}
+        return self._api.act(
+            uuid, V_LIVE_MIGRATE, {"os-migrateLive": order},
+            f"live-migrate server {uuid} to host {host}",
+        )
+
+    def abort_live_migration(self, uuid: str, migration_id: int) -> None:
+        """Ask Nova to abort a live migration that is queued or runs."""
+        self._api.exchange(
+            V_ABORT, "DELETE", f"/servers/{uuid}/migrations/{migration_id}",
+            f"abort live migration {migration_id} of server {uuid}", None,
+        )
+
+    def live_migration_traces(
+        self, uuid: str, since: datetime.datetime
+    ) -> tuple[ports.Trace, ...]:
+        """Return the requests to live-migrate this server since then."""
+        return self._traces(uuid, "live-migration", since)
+
+    def _traces(
+        self, uuid: str, action: str, since: datetime.datetime
+    ) -> tuple[ports.Trace, ...]:
         what = f"read the action log of server {uuid}"
         found = self._api.read(
             V_ACTIONS, f"/servers/{uuid}/os-instance-actions",
@@ -394,13 +367,9 @@ class NovaCloud:
                 document,
             )
             for document in found
-            if document.get("action") == "evacuate"
+            if document.get("action") == action
         )
         return tuple(one for one in traces if one.started_at_utc >= since)
-
-
-def _cell_is_down(service: views.Json) -> bool:
-    return service.get("status") == "UNKNOWN" and "id" not in service
 
 
 def _disabled(reason: str) -> dict[str, object]:

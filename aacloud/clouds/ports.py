@@ -14,6 +14,7 @@ import dataclasses
 import datetime
 import typing
 
+from aacloud.core import adoption_live
 from aacloud.core import migrations
 from aacloud.core import recovery
 from aacloud.core import topology as topologies
@@ -29,6 +30,25 @@ class Trace:
 
     request_id: str
     started_at_utc: datetime.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostCapacity:
+    """A host and what is free on it, by Placement.
+
+    :ivar up: its nova-compute is up for Nova, and not forced down.
+    :ivar zone: its availability zone; None when it is not known.
+    :ivar running: servers on it now.
+    """
+
+    host: str
+    vcpus_free: int
+    ram_mb_free: int
+    disk_gb_free: int
+    up: bool
+    enabled: bool
+    zone: str | None = None
+    running: int = 0
 
 
 class ServerReader(typing.Protocol):
@@ -86,7 +106,85 @@ class Evacuator(ServerReader, typing.Protocol):
         """
 
 
-class Cloud(Evacuator, typing.Protocol):
+class LiveMigrator(ServerReader, typing.Protocol):
+    """What a mover of live migrations also does."""
+
+    def server_in_full(self, uuid: str) -> recovery.ServerView:
+        """Return one server with its pinned zone, hints and native group.
+
+        The group says where its members are. Before Nova 2.96 no zone is
+        shown, before 2.100 no hints: then they are empty.
+        """
+
+    def hosts_now(self) -> Mapping[str, adoption_live.HostNow]:
+        """Return whether each host's nova-compute is up, and its zone.
+
+        One request. Hosts of a cell that does not answer are left out.
+        """
+
+    def live_migrate(
+        self, uuid: str, host: str, *, block_migration: str | bool = "auto"
+    ) -> str:
+        """Ask Nova to live-migrate the server to that host; return an id.
+
+        The scheduler checks the host as for any other request: nothing is
+        forced. Sent once: never retried below this call. After CloudUnknown
+        with ``sent`` it may have been taken.
+        """
+
+    def abort_live_migration(self, uuid: str, migration_id: int) -> None:
+        """Ask Nova to abort a live migration that is queued or runs.
+
+        CloudNotFound, and CloudRefused with 400, say that there is nothing
+        to abort: it ended, or is about to end. Look at it afterwards: the
+        abort may come too late.
+        """
+
+    def live_migration_traces(
+        self, uuid: str, since: datetime.datetime
+    ) -> tuple[Trace, ...]:
+        """Return the requests to live-migrate this server since then.
+
+        As evacuation_traces(): an empty answer means that none reached Nova.
+        """
+
+
+class CloudReader(typing.Protocol):
+    """The whole cloud, for who plans over all of it."""
+
+    def servers_all(self) -> tuple[recovery.ServerView, ...]:
+        """Return every server of all projects, with its native group.
+
+        With pinned zone (Nova 2.96) and hints (2.100). One request for each
+        page of servers, one for each page of groups, two for the cells.
+        Never a part of them: raises CloudUnknown when a cell or a page is
+        missing. Servers that are born meanwhile may be missing.
+        """
+
+    def server_groups(self) -> tuple[recovery.GroupView, ...]:
+        """Return all of Nova's own server groups, without members' hosts."""
+
+    def unfinished_migrations(self) -> tuple[migrations.MigrationView, ...]:
+        """Return all migrations of any kind that Nova works on.
+
+        Complete, as servers_all(): what was under way at the begin and is
+        still at the end is in it. A resize that waits to be confirmed is
+        not: nothing is done for it. Of a server that is gone there may be
+        one left which never ends.
+        """
+
+    def capacity(
+        self, hosts: Collection[str]
+    ) -> Mapping[str, HostCapacity]:
+        """Return what is free on these hosts; three requests for any number.
+
+        Hosts that Nova does not know, and those of a cell that does not
+        answer, are left out. What a migration under way holds on either end
+        is not free.
+        """
+
+
+class Cloud(Evacuator, LiveMigrator, CloudReader, typing.Protocol):
     """All that the engines need of the cloud."""
 
     def bound(self, request_id: str) -> Cloud:

@@ -107,6 +107,8 @@ def server(document: Json) -> recovery.ServerView:
         metadata=dict(document.get("metadata") or {}),
         created_at=moment(document["created"]),
         launched_at=optional_moment(document.get("OS-SRV-USG:launched_at")),
+        # From 2.100 on.
+        hints=dict(document.get("scheduler_hints") or {}),
     )
 
 

@@ -7,10 +7,17 @@ import dataclasses
 import datetime
 
 EVACUATION = "evacuation"
+LIVE_MIGRATION = "live-migration"
 
 #: Nova is through with these.
 SUCCEEDED = frozenset({"done", "completed", "finished", "confirmed"})
 FAILED = frozenset({"failed", "error", "cancelled", "reverted"})
+
+#: All that Nova works on, in the order in which a migration of any kind goes
+#: through them: who asks for one after the other in this order misses none.
+UNFINISHED = (
+    "accepted", "queued", "preparing", "pre-migrating", "running",
+    "migrating", "post-migrating", "confirming", "reverting")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,3 +46,7 @@ class MigrationView:
     @property
     def is_evacuation(self) -> bool:
         return self.type == EVACUATION
+
+    @property
+    def is_live(self) -> bool:
+        return self.type == LIVE_MIGRATION

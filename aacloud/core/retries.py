@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What follows a failed attempt to evacuate a server."""
+"""What follows a failed attempt to move a server."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ class FailureKind(str, enum.Enum):
     REFUSED = "refused"
     #: Nova refused because it does not see the source down yet.
     SOURCE_NOT_DOWN = "source-not-down"
+    #: Nova's scheduler, or its checks before the start, said no.
+    NO_VALID_HOST = "no-valid-host"
+    #: The destination's nova-compute is down, disabled or unknown.
+    DESTINATION_DOWN = "destination-down"
+    #: The server is pinned to an availability zone; this is another one.
+    PINNED_ZONE = "pinned-zone"
+    #: It would break one of Nova's own server groups.
+    NATIVE_GROUP = "native-group"
     #: The server landed but does not hold there.
     NOT_VERIFIED = "not-verified"
 
@@ -30,7 +38,8 @@ class FailureKind(str, enum.Enum):
 class RetryPolicy:
     """How often and how soon a server is tried again.
 
-    :ivar tries: evacuations that may fail before an operator is asked.
+    :ivar tries: moves that may fail before an operator is asked. With one,
+        the failure itself is the reason code of the record.
     :ivar backoff_s: seconds before the second, third, ... try; the last
         one counts for all that follow.
     :ivar source_not_down_s: seconds before Nova is asked again when it did
@@ -76,12 +85,14 @@ def next_try(
     policy: RetryPolicy = RetryPolicy(),
     *,
     detail: str = "",
+    by_hand: str | None = None,
 ) -> NextTry:
     """What to do after an attempt failed.
 
     :param record: the record as it was when the attempt failed
     :param now: aware UTC
     :param detail: what Nova said, for the reason
+    :param by_hand: the command of the same move, for who goes on by hand
     """
     said = f": {detail}" if detail else ""
     where = record.destination or "no destination"
@@ -96,12 +107,15 @@ def next_try(
     tries = record.tries + 1
     failed = f"try {tries} to {where} failed ({failure.value}){said}"
     if tries >= policy.tries:
+        command = by_hand or (
+            f"openstack server evacuate --host <other host> {record.server}")
+        one = policy.tries == 1
+        used = "It was the only try" if one else (
+            f"All {policy.tries} tries are used up")
         return GiveUp(
-            "tries-exhausted",
-            f"{failed}. All {policy.tries} tries are used up. Look at the "
-            f"server's migrations and at nova-conductor's log, then run "
-            f"'openstack server evacuate --host <other host> "
-            f"{record.server}' yourself")
+            failure.value if one else "tries-exhausted",
+            f"{failed}. {used}. Look at the server's migrations and at "
+            f"nova-conductor's log, then run '{command}' yourself")
     pause = policy.backoff_s[min(tries, len(policy.backoff_s)) - 1]
     fresh = tuple(s for s in record.spares if s != record.destination)
     destination, left = (fresh[0], fresh[1:]) if fresh else (None, ())

@@ -51,6 +51,8 @@ class ServerView:
     :ivar volumes: ids of the attached volumes.
     :ivar availability_zone: the zone the server is pinned to; None if it
         may be in any.
+    :ivar hints: the scheduler hints that it was born with; empty also when
+        this Nova does not show them.
     """
 
     uuid: str
@@ -69,6 +71,7 @@ class ServerView:
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
     created_at: datetime.datetime | None = None
     launched_at: datetime.datetime | None = None
+    hints: Mapping[str, typing.Any] = dataclasses.field(default_factory=dict)
 
     def snapshot(self) -> dict[str, typing.Any]:
         """What must not be forgotten of it, as JSON-able values.
