@@ -14,9 +14,9 @@ from oslo_config import cfg
 from aacloud.clouds import mover
 from aacloud.clouds import pace as paces
 from aacloud.clouds import ports
+from aacloud.coordination import clock as clocks
 from aacloud.core import verdicts
 from aacloud.db import journal as journals
-from aacloud.failover import clock as clocks
 from aacloud.failover import watcher as watchers
 from aacloud.failover import world as worlds
 from aacloud.fencing import fencer as fencers

@@ -14,13 +14,13 @@ from oslo_config import cfg
 from aacloud import conf as aacloud_conf
 from aacloud.clouds import nova
 from aacloud.clouds import pace as paces
+from aacloud.coordination import clock as clocks
+from aacloud.coordination import leader
 from aacloud.db import api as db_api
 from aacloud.db import engine as db_engine
 from aacloud.db import journal as journals
 from aacloud.db import migration
-from aacloud.failover import clock as clocks
 from aacloud.failover import context as contexts
-from aacloud.failover import leader
 from aacloud.failover import overseer
 from aacloud.failover import policies
 from aacloud.failover import watcher

@@ -8,8 +8,8 @@ import threading
 
 from aacloud.clouds import errors as cloud_errors
 from aacloud.clouds import ports
+from aacloud.coordination import clock as clocks
 from aacloud.core import topology as topologies
-from aacloud.failover import clock as clocks
 from aacloud.failover import world as worlds
 from aacloud.rpc import rates
 

@@ -15,12 +15,12 @@ import logging
 import threading
 from typing import Any
 
+from aacloud.coordination import clock as clocks
 from aacloud.core import hosts as host_records
 from aacloud.core import observations
 from aacloud.core import peers
 from aacloud.core import topology as topologies
 from aacloud.core import verdicts
-from aacloud.failover import clock as clocks
 from aacloud.rpc import peers as rpc_peers
 from aacloud.rpc import schema
 

@@ -7,7 +7,7 @@ Prints ``elected``, ``lost`` and, at each line read from standard input,
 
 import sys
 
-from aacloud.failover import leader
+from aacloud.coordination import leader
 
 
 def say(text: str) -> None:

@@ -8,10 +8,10 @@ import threading
 import prometheus_client
 import pytest
 
+from aacloud.coordination import clock as clocks
 from aacloud.core import incidents
 from aacloud.core import verdicts
 from aacloud.db import errors as db_errors
-from aacloud.failover import clock as clocks
 from aacloud.failover import context as contexts
 from aacloud.failover import overseer
 from aacloud.failover import worker

@@ -10,7 +10,7 @@ import heapq
 import itertools
 import threading
 
-from aacloud.failover import clock as clocks
+from aacloud.coordination import clock as clocks
 
 START = datetime.datetime(2026, 3, 1, 12, 0, tzinfo=datetime.timezone.utc)
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from aacloud.failover import leader
+from aacloud.coordination import leader
 
 WAIT = 20
 
