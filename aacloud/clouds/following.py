@@ -20,7 +20,6 @@ from aacloud.clouds import pace as paces
 from aacloud.clouds import picture as pictures
 from aacloud.core import adoption
 from aacloud.core import incidents
-from aacloud.core import recovery
 from aacloud.core import remains as core_remains
 from aacloud.core import retries
 
@@ -190,7 +189,7 @@ class Follower:
             migration = self._strategy.under_way(record, found or ())
             if migration is not None and migration.dest not in fenced:
                 # Nova's own record says where it is: still on its way.
-                server = _at_source(record)
+                server = pictures.at_source(record)
         return self._strategy.decide(
             record,
             server,
@@ -237,7 +236,7 @@ class Follower:
             return moves.given_up(
                 record,
                 self.give_up,
-                f"the request did not reach Nova: {why}",
+                f"not sent: {why}",
                 requested_at=None,
             )
         pause = self._times.resend * 2 ** min(memory.unsent, 3)
@@ -281,7 +280,9 @@ class Follower:
                 return None
             self._learn(memory, ok=False)
             if isinstance(remains, adoption.Manual):
-                return moves.manual(record, remains.reason_code, remains.reason)
+                return moves.manual(
+                    record, remains.reason_code, remains.reason
+                )
             memory.failed_at = None
             return self._failed(
                 record, outcome.kind, outcome.reason, outcome.settled
@@ -491,17 +492,3 @@ class Follower:
 def due(record: incidents.ServerRecord, now: datetime.datetime) -> bool:
     """Whether the record may be gone on with, by its own ``not_before``."""
     return record.not_before is None or record.not_before <= now
-
-
-def _at_source(record: incidents.ServerRecord) -> recovery.ServerView:
-    """A server that was not read, since Nova's migration says it all."""
-    return recovery.ServerView(
-        uuid=record.server,
-        name=record.name,
-        project_id=record.project_id,
-        host=record.source,
-        vm_state=str(record.snapshot.get("vm_state", "active")),
-        task_state="rebuilding",
-        power_state="nostate",
-        flavor=recovery.FlavorView(vcpus=0, ram_mb=0, root_gb=0),
-    )
