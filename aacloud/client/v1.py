@@ -174,7 +174,7 @@ class Client:
         return self._command(incident_id, "confirm-fenced", reason)
 
     def cancel(self, incident_id: str, reason: str) -> JSON:
-        """Give an incident up before its host is fenced.
+        """Give an incident up: nothing more is moved away from its host.
 
         :returns: the incident
         """

@@ -132,8 +132,8 @@ def next_step(
             return NextStep(Step.CANCEL, _I.CANCELLED, cancelled)
         if cancelled:
             return NextStep(Step.ADVANCE, _I.EVACUATING, (
-                *cancelled, "Nova knows that the host is down; no server is "
-                "sent away from it"))
+                *cancelled,
+                "Nova was told that the host is down; nothing is sent"))
         stopped = _stopped(view, Step.HOLD)
         if stopped is not None:
             return stopped
@@ -214,8 +214,8 @@ def _evacuating(
     cancelled = _cancelled(view.incident)
     if cancelled:
         return NextStep(Step.GIVE_UP, None, (
-            *cancelled, "nothing more is sent; servers under way are "
-            "followed to their end"))
+            *cancelled,
+            "nothing more is sent; what is under way is followed"))
     stopped = _stopped(view, Step.FOLLOW)
     if stopped is not None:
         return stopped

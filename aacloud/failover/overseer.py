@@ -290,7 +290,11 @@ class Overseer:
         return None
 
     def _is_cancelled(self, host: str) -> bool:
-        """Whether the host shows no life since its incident was cancelled."""
+        """Whether the host shows no life since its incident was cancelled.
+
+        One that was cancelled after the proof ends as returned, and that
+        only when the host has shown life.
+        """
         life = self._world.last_life(host)
         known = self._cancelled.get(host)
         if known is not None and (life is None or life < known):
@@ -300,8 +304,10 @@ class Overseer:
         if not latest or latest[0].closed_at is None:
             return False
         closed_at = latest[0].closed_at
-        if step.command(latest[0], incidents.Command.CANCEL) is None or (
-            life is not None and life >= closed_at
+        if (
+            latest[0].state is not incidents.IncidentState.CANCELLED
+            or step.command(latest[0], incidents.Command.CANCEL) is None
+            or (life is not None and life >= closed_at)
         ):
             return False
         self._cancelled[host] = closed_at

@@ -47,6 +47,7 @@ HANDLERS: Mapping[steps.Step, Handler] = {
     _T.FORCE_DOWN: fencing.force_down,
     _T.MOVE: evacuation.move,
     _T.FOLLOW: evacuation.follow,
+    _T.GIVE_UP: evacuation.give_up,
     _T.VERIFY: evacuation.verify,
     _T.ADVANCE: outcome.advance,
     _T.CHECK_RETURN: homecoming.check,

@@ -47,7 +47,10 @@ RULES = [
     policy.DocumentedRuleDefault(
         name=CANCEL,
         check_str=base.ADMIN,
-        description="Cancel an incident before its host is fenced.",
+        description=(
+            "Cancel an incident. Once its host is fenced, servers that were "
+            "not sent off yet are left on the host."
+        ),
         operations=[
             {"path": "/v1/incidents/{incident_id}/cancel", "method": "POST"}
         ],

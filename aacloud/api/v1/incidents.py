@@ -277,17 +277,24 @@ class ConfirmFenced(_Command):
         accepted = core_incidents.ACCEPTED_IN[
             core_incidents.Command.CONFIRM_FENCED
         ]
+        cancelled = any(
+            one.command is core_incidents.Command.CANCEL
+            for one in incident.commands
+        )
         # After the proof only when it waits: for one that holds.
         doubted = (
-            incident.state in accepted - core_incidents.CANCELLABLE
+            incident.state in accepted - core_incidents.BEFORE_PROOF
             and incident.waiting
+            and not cancelled
         )
         if incident.state is not State.FENCING and not doubted:
             raise errors.Conflict(
                 f"incident {incident.id} of host {incident.host} does not "
                 f"wait for a fence: it is {incident.state.value}"
                 + (
-                    ", its host is proved off already"
+                    ", and it was cancelled: nothing more is sent"
+                    if cancelled
+                    else ", its host is proved off already"
                     if incident.proof is not None
                     else ""
                 )
@@ -312,16 +319,22 @@ class Cancel(_Command):
         name="cancel_incident",
         summary="Cancel an incident",
         description=(
-            "Gives an incident up. It is refused once the host is fenced: "
-            "then the servers are down and need their evacuation. No new "
-            "incident opens for the host before it has shown life again."
+            "Gives an incident up. Before the host is fenced, it closes. "
+            "After that nothing more is moved away from the host: servers "
+            "under way are followed to their end, the others stay where they "
+            "are and are left to you, then the host may return. It is "
+            "refused once no server is to be sent any more. No new incident "
+            "opens for the host before it has shown life again."
         ),
         tag="incidents",
         policy=policies.incidents.CANCEL,
         body="CommandRequest",
         status=202,
         response="IncidentAnswer",
-        refusals={**_NOT_THERE, 409: "its host is fenced, or it is closed"},
+        refusals={
+            **_NOT_THERE,
+            409: "nothing is sent for it any more, or it is closed",
+        },
     )
     def on_post(
         self, call: operations.Call, incident_id: str
@@ -333,10 +346,14 @@ class Cancel(_Command):
                 f"incident {incident.id} of host {incident.host} is closed "
                 f"already: it is {incident.state.value}"
             )
-        if incident.state not in core_incidents.CANCELLABLE:
+        if (
+            incident.state
+            not in core_incidents.ACCEPTED_IN[core_incidents.Command.CANCEL]
+        ):
             raise errors.Conflict(
                 f"incident {incident.id} of host {incident.host} is "
-                f"{incident.state.value}: its host is fenced, so its servers "
-                "are down and are brought back first"
+                f"{incident.state.value}: no server is sent for it any more, "
+                "so there is nothing to give up; it closes when its host is "
+                "back in service"
             )
         return self.ask(call, incident_id, core_incidents.Command.CANCEL)

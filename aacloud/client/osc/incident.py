@@ -321,9 +321,13 @@ class ConfirmFenced(_Command):
 
 
 class CancelIncident(_Command):
-    """Give an incident up; possible until its host is fenced.
+    """Give an incident up: nothing more is moved away from its host.
 
-    No new one opens for the host before it has shown life again.
+    Until its host is fenced, the incident just closes. After that, as long as
+    it is fenced, forced-down or evacuating, servers under way are followed to
+    their end; the others stay where they are and are left to you; then the
+    host may return. No new incident opens for the host before it has shown
+    life again.
     """
 
     examples = (
@@ -351,8 +355,20 @@ class CancelIncident(_Command):
             parsed_args.incident, parsed_args.reason
         )
         return self.answer(
-            incident,
-            parsed_args.reason,
-            "the engine closes the incident with its next turn, and opens no "
-            "new one for the host before it has shown life again",
+            incident, parsed_args.reason, after_cancel(incident)
         )
+
+
+def after_cancel(incident: JSON) -> str:
+    """Return what follows when an incident in this state was cancelled."""
+    if incident["state"] in ("forced-down", "evacuating"):
+        return (
+            "nothing more is sent: servers under way are followed to their "
+            f"end, the others stay on {incident['host']}; then the host may "
+            "return. See 'openstack ha incident watch "
+            f"{incident['id']} --until returned'"
+        )
+    return (
+        "the engine closes the incident with its next turn, and opens no "
+        "new one for the host before it has shown life again"
+    )

@@ -99,9 +99,20 @@ def cancel(
     incident: incidents.Incident,
     todo: steps.NextStep,
 ) -> float:
-    """Close it. Nova was not told anything before the proof: the host's
-    service is disabled only together with force-down."""
+    """Close it, if Nova was told nothing: the host's service is disabled
+    only together with force-down, and that follows the proof."""
     text = "; ".join(todo.reasons)
+    if incident.state is _S.FENCED:
+        service = context.cloud.services().get(incident.host)
+        if service is not None and service.forced_down:
+            # An engine was killed between the call and its journal. Closed
+            # now, nobody would ever take that back.
+            step.advance(
+                context, incident, _S.FORCED_DOWN,
+                f"{text}; Nova knows already that the host is down, so the "
+                "host has to return before the incident is closed")
+            return 0.0
+        text += ". Its host was proved off: power it on when it may serve"
     if incident.state is _S.FENCING:
         text += (
             ". Its BMC may have been ordered to power it off: look whether "

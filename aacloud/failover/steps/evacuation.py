@@ -74,6 +74,19 @@ def follow(
     return _round(context, incident, send=False, why="; ".join(todo.reasons))
 
 
+def give_up(
+    context: contexts.Context,
+    incident: incidents.Incident,
+    todo: steps.NextStep,
+) -> float:
+    """Leave on the host what nothing was sent for, and follow the rest: an
+    operator cancelled it after the proof."""
+    return _round(
+        context, incident, send=False, why="; ".join(todo.reasons),
+        # The first reason tells who said so: it is kept with each server.
+        give_up=todo.reasons[0])
+
+
 def verify(
     context: contexts.Context,
     incident: incidents.Incident,
@@ -89,15 +102,20 @@ def _round(
     *,
     send: bool,
     why: str = "",
+    give_up: str | None = None,
 ) -> float:
     """Let the mover go a round.
 
     :param why: why nothing is sent
+    :param give_up: who gave up what was not sent yet
     """
     mover = _mover(context, incident)
-    came_to = mover.round(context.journal.servers(incident.id), send=send)
+    came_to = mover.round(
+        context.journal.servers(incident.id), send=send, give_up=give_up)
     if came_to.stopped:
         return came_to.pause_s
+    if give_up is not None and came_to.settled:
+        return 0.0
     waiting = "; ".join(filter(None, (why, came_to.waiting)))
     if waiting:
         step.wait(context, incident, waiting)

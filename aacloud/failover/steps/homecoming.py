@@ -85,6 +85,7 @@ def _wait_for_life(
     if (
         verdict is not None
         and verdict.state is verdicts.HostState.DEAD
+        and not _is_left_alone(context, incident)
         and not _is_held(context.world.service(incident.host), incident)
         and not _is_held(
             context.cloud.services().get(incident.host), incident)
@@ -101,6 +102,16 @@ def _wait_for_life(
         "the host stays out of service and waits for its agent to report: "
         "power the host on and see that aacloud-agent runs there")
     return ASLEEP_S
+
+
+def _is_left_alone(
+    context: contexts.Context, incident: incidents.Incident
+) -> bool:
+    """Whether it was cancelled, and the host shows no life since: a new
+    incident would do what an operator did not want to be done."""
+    told = step.command(incident, incidents.Command.CANCEL)
+    life = context.world.last_life(incident.host)
+    return told is not None and (life is None or life < told.at)
 
 
 def _is_held(

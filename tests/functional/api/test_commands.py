@@ -212,10 +212,15 @@ def test_operator_confirms_and_cancels(stage: Stage, shell: Shell) -> None:
     ] == [("confirm-fenced", "cords out"), ("cancel", "by hand")]
 
     stage.advance(stage.incidents.get(incident.id), State.EVACUATING)
+    done = shell("incident", "cancel", incident.id, "--reason", "it lives")
+    assert done.status == 0, done.err
+    assert "the others stay on" in done.out
+
+    stage.advance(stage.incidents.get(incident.id), State.VERIFYING)
     for word in ("confirm-fenced", "cancel"):
         late = shell("incident", word, incident.id, "--reason", "late")
         assert late.status == 1
-        assert "evacuating" in late.err
+        assert "verifying" in late.err
         assert "HTTP 409" in late.err
 
 

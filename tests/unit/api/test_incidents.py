@@ -263,8 +263,23 @@ def test_confirmation_while_the_engine_still_fences(stage: Stage) -> None:
     assert "still fencing" in answer.json["error"]["message"]
 
 
+def test_confirmation_of_what_was_cancelled(stage: Stage) -> None:
+    incident = stage.add_incident(State.EVACUATING, waiting="it showed life")
+    assert ask(stage, incident.id, "cancel").status == 202
+    answer = ask(stage, incident.id, "confirm-fenced")
+    assert answer.status == 409
+    assert "was cancelled" in answer.json["error"]["message"]
+    (stored,) = stage.incidents.get(incident.id).commands
+    assert stored.command is core_incidents.Command.CANCEL
+
+
 @pytest.mark.parametrize(
-    "state", sorted(core_incidents.CANCELLABLE, key=str)
+    "state",
+    sorted(
+        core_incidents.BEFORE_PROOF
+        | {State.FENCED, State.FORCED_DOWN, State.EVACUATING},
+        key=str,
+    ),
 )
 def test_cancel(stage: Stage, state: State) -> None:
     incident = stage.add_incident(state)
@@ -277,8 +292,7 @@ def test_cancel(stage: Stage, state: State) -> None:
 @pytest.mark.parametrize(
     ("state", "why"),
     [
-        (State.FENCED, "fenced"),
-        (State.EVACUATING, "evacuating"),
+        (State.VERIFYING, "is verifying: no server is sent"),
         (State.RETURN_WAIT, "return-wait"),
         (State.RETURNED, "closed already"),
         (State.CANCELLED, "closed already"),
@@ -296,19 +310,19 @@ def test_engine_was_faster_than_the_operator(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The state is looked at again where the command is written."""
-    incident = stage.add_incident(State.FENCING)
+    incident = stage.add_incident(State.EVACUATING)
     real = type(stage.incidents).get
 
     def slow(store: Any, incident_id: str) -> Any:
         found = real(store, incident_id)
-        if found.state is State.FENCING:
-            stage.advance(found, State.FENCED)
+        if found.state is State.EVACUATING:
+            stage.advance(found, State.VERIFYING)
         return found
 
     monkeypatch.setattr(type(stage.incidents), "get", slow)
     answer = ask(stage, incident.id, "cancel")
     assert answer.status == 409
-    assert "fenced" in answer.json["error"]["message"]
+    assert "verifying" in answer.json["error"]["message"]
     assert real(stage.incidents, incident.id).commands == ()
 
 

@@ -165,3 +165,20 @@ def test_columns_of_lines() -> None:
     assert column.human_readable() == "a\nb"
     assert column.machine_readable() == ["a", "b"]
     assert texts.LinesColumn([]).human_readable() == "-"
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [
+        ("detected", "closes"),
+        ("fencing", "closes"),
+        ("fenced", "closes"),
+        ("forced-down", "the others stay on dc1-r1-h1"),
+        ("evacuating", "the others stay on dc1-r1-h1"),
+    ],
+)
+def test_what_follows_a_cancel(state: str, word: str) -> None:
+    told = incident.after_cancel(
+        {"id": "i1", "host": "dc1-r1-h1", "state": state}
+    )
+    assert word in told

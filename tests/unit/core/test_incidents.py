@@ -55,11 +55,18 @@ def test_no_evacuation_without_passing_the_proof():
         assert IS.EVACUATING not in reachable(table, IS.DETECTED)
 
 
-def test_an_incident_is_given_up_only_before_the_proof():
+def test_an_incident_is_closed_unrecovered_only_until_nova_is_told():
+    """Later its host is forced down, and has to be let return."""
     may = {state for state, following in INCIDENT_TRANSITIONS.items()
            if IS.CANCELLED in following}
-    assert may == incidents.CANCELLABLE
-    assert not may & reachable(INCIDENT_TRANSITIONS, IS.FENCED)
+    assert may == incidents.BEFORE_PROOF | {IS.FENCED}
+    assert not may & reachable(INCIDENT_TRANSITIONS, IS.FORCED_DOWN)
+
+
+def test_it_can_be_cancelled_as_long_as_a_server_may_be_sent():
+    accepted = incidents.ACCEPTED_IN[incidents.Command.CANCEL]
+    assert accepted == set(IS) - incidents.CLOSED - {
+        IS.VERIFYING, IS.DONE, IS.PARTIAL, IS.RETURN_WAIT}
 
 
 @pytest.mark.parametrize(

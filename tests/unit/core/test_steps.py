@@ -112,10 +112,42 @@ def test_an_operator_ends_it_before_the_proof(state):
 
 
 @pytest.mark.parametrize("state", AFTER_PROOF)
-def test_nobody_ends_it_after_the_proof(state):
-    for decision in (
-            ask(state, commands=say(Command.CANCEL)), ask(state, host=UP)):
-        assert decision.step is not Step.CANCEL
+def test_no_sign_of_life_ends_it_after_the_proof(state):
+    decision = ask(state, some(S.PENDING), host=UP)
+    assert decision.to is None
+    assert decision.step in (Step.HOLD, Step.FOLLOW)
+
+
+@pytest.mark.parametrize(("state", "step", "to"), [
+    (IS.FENCED, Step.CANCEL, IS.CANCELLED),
+    (IS.FORCED_DOWN, Step.ADVANCE, IS.EVACUATING),
+    (IS.EVACUATING, Step.GIVE_UP, None),
+])
+@pytest.mark.parametrize("changes", [
+    {}, {"host": UP}, {"host": None}, {"mode": Mode.DISARMED},
+    {"mode": Mode.SHADOW}, {"life": 30.0}, {"proof": None}])
+def test_an_operator_gives_it_up_after_the_proof(state, step, to, changes):
+    """It harms nothing, so it needs no mode, no proof and no verdict."""
+    decision = ask(
+        state, some(S.MIGRATING, S.PENDING), commands=say(Command.CANCEL),
+        **changes)
+    assert (decision.step, decision.to) == (step, to)
+    assert decision.reasons[0] == "cancelled by ann: she knows"
+    assert not decision.reprove
+
+
+@pytest.mark.parametrize("states", [
+    (), (S.VERIFIED,), (S.MANUAL, S.LANDED)])
+def test_when_nothing_is_on_its_way_there_is_nothing_to_give_up(states):
+    decision = ask(
+        IS.EVACUATING, some(*states), commands=say(Command.CANCEL))
+    assert (decision.step, decision.to) == (Step.ADVANCE, IS.VERIFYING)
+
+
+@pytest.mark.parametrize("state", [
+    IS.VERIFYING, IS.DONE, IS.PARTIAL, IS.RETURN_WAIT])
+def test_a_cancel_that_came_too_late_changes_nothing(state):
+    assert ask(state, commands=say(Command.CANCEL)) == ask(state)
 
 
 @pytest.mark.parametrize("host", [NOT_SURE, None])
@@ -222,6 +254,11 @@ def test_servers_left_alone_on_purpose_do_not_spoil_it(code):
     assert ask(IS.VERIFYING, servers).to is IS.DONE
 
 
+def test_servers_that_were_given_up_need_a_person():
+    servers = some(S.VERIFIED, S.MANUAL, reason_code="given-up")
+    assert ask(IS.VERIFYING, servers).to is IS.PARTIAL
+
+
 views = st.builds(
     view,
     st.sampled_from(IS), st.sampled_from(Mode),
@@ -249,6 +286,9 @@ def test_only_legal_transitions_and_always_a_reason(seen, servers):
                                  Step.MOVE, Step.CHECK_RETURN)
     if switches:
         assert seen.mode.mode is Mode.ARMED
+    if any(c.command is Command.CANCEL for c in seen.incident.commands):
+        assert decision.step not in (
+            Step.FENCE, Step.PLAN, Step.FORCE_DOWN, Step.MOVE, Step.ADMIT)
     if decision.step in (Step.FENCE, Step.PLAN):
         assert seen.host is not None
         assert seen.host.state is DEAD
