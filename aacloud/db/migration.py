@@ -26,7 +26,7 @@ from sqlalchemy import exc as sa_exc
 
 from aacloud.db import engine as db_engine
 from aacloud.db import errors
-from aacloud.db import models
+from aacloud.db import group_models
 
 MIGRATIONS = pathlib.Path(__file__).parent / "migrations"
 #: Seconds; the two of a pair must not both run the steps.
@@ -240,5 +240,5 @@ def differences(
             opened, opts={"compare_type": True}
         )
         return list(
-            autogenerate.compare_metadata(context, models.Base.metadata)
+            autogenerate.compare_metadata(context, group_models.METADATA)
         )

@@ -3,7 +3,7 @@
 
 from alembic import context
 
-from aacloud.db import models
+from aacloud.db import group_models
 
 
 def run() -> None:
@@ -11,7 +11,7 @@ def run() -> None:
     connection = context.config.attributes["connection"]
     context.configure(
         connection=connection,
-        target_metadata=models.Base.metadata,
+        target_metadata=group_models.METADATA,
         compare_type=True,
         user_module_prefix="columns.",
     )

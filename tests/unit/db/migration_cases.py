@@ -14,7 +14,7 @@ from aacloud.db import migration
 from aacloud.db import models
 from tests.unit.db import worlds
 
-HEAD = "0001"
+HEAD = "0002"
 SYNC = """
 import sys
 from oslo_config import cfg
