@@ -22,6 +22,7 @@ from aacloud.core import hosts as core_hosts
 from aacloud.core import incidents as core_incidents
 from aacloud.core import topology
 from aacloud.core import verdicts
+from aacloud.db import books
 from aacloud.db import engine
 from aacloud.db import errors
 from aacloud.db import rows
@@ -356,7 +357,9 @@ class Incidents:
                 .where(table.c.id == incident_id)
                 .values(serial=table.c.serial + 1)
             )
-            if again and story.landed(connection, incident_id, ticket):
+            if again and story.landed(
+                connection, books.INCIDENTS, incident_id, ticket
+            ):
                 return
             row = connection.execute(
                 sa.select(table.c.state, table.c.serial).where(
@@ -372,6 +375,7 @@ class Incidents:
                 )
             story.add(
                 connection,
+                books.INCIDENTS,
                 incident_id,
                 row.serial,
                 [

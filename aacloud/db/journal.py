@@ -31,6 +31,7 @@ from aacloud.core import hosts as core_hosts
 from aacloud.core import incidents as core_incidents
 from aacloud.core import topology
 from aacloud.db import api
+from aacloud.db import books
 from aacloud.db import changes
 from aacloud.db import engine
 from aacloud.db import leadership
@@ -198,6 +199,7 @@ class Journal:
             )
             story.add(
                 connection,
+                books.INCIDENTS,
                 incident.id,
                 1,
                 [

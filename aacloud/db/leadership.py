@@ -11,6 +11,7 @@ import uuid
 
 import sqlalchemy as sa
 
+from aacloud.db import books
 from aacloud.db import engine
 from aacloud.db import errors
 from aacloud.db import rows
@@ -71,14 +72,16 @@ def take_over(
     holder: str,
     *,
     now: Callable[[], datetime.datetime],
+    book: books.Book = books.INCIDENTS,
 ) -> int:
-    """Raise the epoch from what it is when this begins; adopt incidents.
+    """Raise the epoch from what it is when this begins; adopt what is open.
 
     Two transactions. The first one shuts the others out: it has two writes
     only, the hot one last, because on Galera it starts anew whenever one of
     a busy old leader gets in between. The second one writes what belongs to
     the adoption, undisturbed.
 
+    :param book: what this leadership keeps
     :returns: the new epoch
     :raises errors.StaleJournal: another engine took over meanwhile
     """
@@ -97,19 +100,19 @@ def take_over(
                 f"{found.epoch}",
                 deposed=True,
             )
-        table = rows.INCIDENTS
+        table = book.head
         connection.execute(
             sa.update(table)
-            .where(table.c.open_host.is_not(None))
+            .where(book.is_open)
             .values(epoch=epoch, version=table.c.version + 1, updated_at=now())
         )
 
     def adopt(connection: sa.Connection, again: bool) -> None:
         hold(connection, name, epoch)
-        _adopt(connection, epoch, holder, now(), ticket, again)
+        _adopt(connection, book, epoch, holder, now(), ticket, again)
 
     database.write(f"takeover of {name} by {holder}", depose)
-    database.write(f"adoption of incidents by {holder}", adopt)
+    database.write(f"adoption of {book.plural} by {holder}", adopt)
     return epoch
 
 
@@ -148,37 +151,37 @@ def _raise_epoch(
 
 def _adopt(
     connection: sa.Connection,
+    book: books.Book,
     epoch: int,
     holder: str,
     at: datetime.datetime,
     ticket: str,
     again: bool,
 ) -> None:
-    """Make records of servers that were read before stale; tell of it."""
-    incidents, servers = rows.INCIDENTS, rows.SERVERS
-    mine = sa.and_(
-        incidents.c.open_host.is_not(None), incidents.c.epoch == epoch
-    )
+    """Make entries that were read before stale; tell of it."""
+    heads, entries = book.head, book.entries
+    mine = sa.and_(book.is_open, heads.c.epoch == epoch)
     connection.execute(
-        sa.update(incidents)
+        sa.update(heads)
         .where(mine)
-        .values(serial=incidents.c.serial + 1, updated_at=at)
+        .values(serial=heads.c.serial + 1, updated_at=at)
     )
     adopted = connection.execute(
-        sa.select(incidents.c.id, incidents.c.serial).where(mine)
+        sa.select(heads.c.id, heads.c.serial).where(mine)
     ).all()
     if not adopted:
         return
-    if again and story.landed(connection, adopted[0].id, ticket):
+    if again and story.landed(connection, book, adopted[0].id, ticket):
         return
     connection.execute(
-        sa.update(servers)
-        .where(servers.c.incident_id.in_([row.id for row in adopted]))
-        .values(version=servers.c.version + 1)
+        sa.update(entries)
+        .where(entries.c[book.key].in_([row.id for row in adopted]))
+        .values(version=entries.c.version + 1)
     )
     for row in adopted:
         story.add(
             connection,
+            book,
             row.id,
             row.serial,
             [

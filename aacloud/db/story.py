@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The story of an incident: written with each change, in its transaction."""
+"""The story of a head: written with each change, in its transaction."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from aacloud.core import incidents as core_incidents
-from aacloud.db import rows
+from aacloud.db import books
 
 #: Longest text of an event, of a reason, of a wait that is kept.
 TEXT_LIMIT = 8000
@@ -30,49 +29,49 @@ class Line:
 
 def add(
     connection: sa.Connection,
-    incident_id: str,
+    book: books.Book,
+    head_id: str,
     last: int,
     lines: Collection[Line],
     *,
     at: datetime.datetime,
     ticket: str,
-) -> tuple[core_incidents.Event, ...]:
+) -> None:
     """Write events whose last number, ``last``, was just reserved.
 
-    The caller has raised the serial of the incident by their count in this
+    The caller has raised the serial of the head by their count in this
     transaction, which also keeps everybody else from doing so.
     """
     first = last - len(lines) + 1
-    written = tuple(
-        core_incidents.Event(
-            id=number,
-            incident_id=incident_id,
-            at=at,
-            kind=line.kind,
-            text=line.text[:TEXT_LIMIT],
-            server=line.server,
-            detail=line.detail,
-        )
+    written = [
+        {
+            "id": number,
+            book.key: head_id,
+            "at": at,
+            "kind": line.kind,
+            "text": line.text[:TEXT_LIMIT],
+            "server": line.server,
+            "detail": line.detail,
+            "ticket": ticket,
+        }
         for number, line in enumerate(lines, start=first)
-    )
+    ]
     if written:
-        connection.execute(
-            sa.insert(rows.EVENTS),
-            [{**rows.values(event), "ticket": ticket} for event in written],
-        )
-    return written
+        connection.execute(sa.insert(book.events), written)
 
 
-def landed(connection: sa.Connection, incident_id: str, ticket: str) -> bool:
+def landed(
+    connection: sa.Connection, book: books.Book, head_id: str, ticket: str
+) -> bool:
     """Whether the write with this ticket is in the database.
 
-    Ask only after the incident's row was written in this transaction: the
+    Ask only after the head's row was written in this transaction: the
     write that is looked for may still be at work, and holds that row.
     """
-    table = rows.EVENTS
+    table = book.events
     found = connection.execute(
         sa.select(table.c.id)
-        .where(table.c.incident_id == incident_id, table.c.ticket == ticket)
+        .where(table.c[book.key] == head_id, table.c.ticket == ticket)
         .limit(1)
     )
     return found.first() is not None

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How an incident is written: fenced by the epoch, once, or not at all.
+"""How incidents and plans are written: fenced by the epoch, once, or not.
 
-Rows are always locked in the same order: leadership, incident, servers. The
-lock on the incident's row makes the numbers of its events follow the order
-in which they become visible, and shuts a takeover out until the commit.
+Rows are always locked in the same order: leadership, head, entries. The lock
+on the head's row (of the incident, of the plan) makes the numbers of its
+events follow the order in which they become visible, and shuts a takeover out
+until the commit.
 
 Each write has a ticket, kept with its events. When a commit was cut off and
 nobody knows whether it landed, the next try looks for the ticket: so that a
@@ -21,17 +22,18 @@ import uuid
 
 import sqlalchemy as sa
 
+from aacloud.db import books
 from aacloud.db import engine
 from aacloud.db import errors
-from aacloud.db import rows
 from aacloud.db import story
 
 
 class FencedWriter:
-    """Writes incidents as long as no other engine has taken over.
+    """Writes heads as long as no other engine has taken over.
 
     :param epoch_source: the epoch that this engine leads with, or None
     :param leadership_name: for messages
+    :param book: what is written
     """
 
     def __init__(
@@ -40,10 +42,12 @@ class FencedWriter:
         epoch_source: Callable[[], int | None],
         *,
         leadership_name: str,
+        book: books.Book = books.INCIDENTS,
     ) -> None:
         self._database = database
         self._epoch_source = epoch_source
         self._leadership = leadership_name
+        self._book = book
 
     def epoch(self, read_under: int | None = None) -> int:
         """The epoch to write with.
@@ -62,8 +66,8 @@ class FencedWriter:
         if read_under is not None and read_under != epoch:
             raise errors.StaleJournal(
                 f"leadership {self._leadership}",
-                f"the incident was read under epoch {read_under} and this "
-                f"engine leads with epoch {epoch}: read it again",
+                f"the {self._book.word} was read under epoch {read_under} and "
+                f"this engine leads with epoch {epoch}: read it again",
                 deposed=False,
             )
         return epoch
@@ -79,18 +83,19 @@ class FencedWriter:
         values: Mapping[str, Any] | None = None,
         more: Callable[[sa.Connection], None] | None = None,
     ) -> None:
-        """Write incidents (by id) with their events, and ``more`` after.
+        """Write heads (by id) with their events, and ``more`` after.
 
-        :param version: the incident's, when the write depends on it
+        :param version: the head's, when the write depends on it
         """
         epoch = self.epoch(read_under)
         ticket = str(uuid.uuid4())
-        table = rows.INCIDENTS
+        book = self._book
+        table = book.head
         ids = sorted(lines)
 
-        def seize(connection: sa.Connection, incident_id: str) -> bool:
+        def seize(connection: sa.Connection, head_id: str) -> bool:
             statement = sa.update(table).where(
-                table.c.id == incident_id,
+                table.c.id == head_id,
                 table.c.epoch == epoch,
                 table.c.closed_at.is_(None),
             )
@@ -100,30 +105,31 @@ class FencedWriter:
             updated = connection.execute(
                 statement.values(
                     **(values or {}),
-                    serial=table.c.serial + len(lines[incident_id]),
+                    serial=table.c.serial + len(lines[head_id]),
                     updated_at=now,
                 )
             )
             return updated.rowcount == 1
 
         def work(connection: sa.Connection, again: bool) -> None:
-            for incident_id in ids:
-                held = seize(connection, incident_id)
-                if again and story.landed(connection, incident_id, ticket):
+            for head_id in ids:
+                held = seize(connection, head_id)
+                if again and story.landed(connection, book, head_id, ticket):
                     return
                 if not held:
-                    raise _stale(connection, incident_id, epoch, version)
+                    raise _stale(connection, book, head_id, epoch, version)
             if more is not None:
                 more(connection)
-            for incident_id in ids:
+            for head_id in ids:
                 last = connection.execute(
-                    sa.select(table.c.serial).where(table.c.id == incident_id)
+                    sa.select(table.c.serial).where(table.c.id == head_id)
                 ).scalar_one()
                 story.add(
                     connection,
-                    incident_id,
+                    book,
+                    head_id,
                     last,
-                    lines[incident_id],
+                    lines[head_id],
                     at=now,
                     ticket=ticket,
                 )
@@ -133,18 +139,19 @@ class FencedWriter:
 
 def _stale(
     connection: sa.Connection,
-    incident_id: str,
+    book: books.Book,
+    head_id: str,
     epoch: int,
     version: int | None,
 ) -> errors.DatabaseError:
-    """Why the row of the incident did not meet the conditions."""
-    table = rows.INCIDENTS
+    """Why the row of the head did not meet the conditions."""
+    table = book.head
     found = connection.execute(
-        sa.select(table).where(table.c.id == incident_id)
+        sa.select(table).where(table.c.id == head_id)
     ).one_or_none()
     if found is None:
-        return errors.NotFound("incident", incident_id)
-    row = f"incident {incident_id} of host {found.host}"
+        return errors.NotFound(book.word, head_id)
+    row = book.title(found)
     if found.epoch != epoch:
         return errors.StaleJournal(
             row,
