@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Sequence
 import datetime
@@ -10,11 +11,13 @@ import datetime
 from novaclient import api_versions
 
 from aacloud.clouds import errors
+from aacloud.clouds import moves
 from aacloud.clouds import ports
 from aacloud.core import adoption
 from aacloud.core import incidents
 from aacloud.core import migrations
 from aacloud.core import recovery
+from aacloud.core import remains
 from aacloud.core import retries
 
 IN_TRANSIT = datetime.timedelta(days=7)
@@ -31,7 +34,11 @@ _TRY_LATER = frozenset({401, 403, 413, 429})
 
 
 class Evacuation:
-    """Nova rebuilds the server on another host, on the same disks."""
+    """Nova rebuilds the server on another host, on the same disks.
+
+    :param runs_on: says whether a failed try left its guest on a host
+    :param fenced: names hosts with a fence proof that holds
+    """
 
     kind = migrations.EVACUATION
 
@@ -40,10 +47,20 @@ class Evacuation:
         cloud: ports.Evacuator,
         policy: adoption.AdoptionPolicy | None = None,
         microversion: str = ports.EVACUATE_MICROVERSION,
+        *,
+        runs_on: moves.RunsOn,
+        fenced: Callable[[], Collection[str]] = frozenset,
     ) -> None:
+        self._runs_on = runs_on
+        self._fenced = fenced
+        self._fenced_now: Collection[str] = frozenset()
         self._cloud = cloud
         self._policy = policy or adoption.AdoptionPolicy()
         self._microversion = microversion
+
+    def begin_round(self) -> None:
+        """Ask which hosts are fenced now."""
+        self._fenced_now = frozenset(self._fenced())
 
     def server(self, uuid: str) -> recovery.ServerView:
         """Read one server."""
@@ -85,6 +102,18 @@ class Evacuation:
             None,
         )
 
+    def assumed(
+        self,
+        record: incidents.ServerRecord,
+        found: Sequence[migrations.MigrationView],
+        now_utc: datetime.datetime,
+    ) -> recovery.ServerView | None:
+        """Return the server as it has to be while Nova evacuates it."""
+        migration = self.under_way(record, found)
+        if migration is None or migration.dest in self._fenced_now:
+            return None
+        return moves.at_source(record, "rebuilding")
+
     def decide(
         self,
         record: incidents.ServerRecord,
@@ -93,7 +122,6 @@ class Evacuation:
         now_utc: datetime.datetime,
         *,
         watched_s: float,
-        fenced: Collection[str],
         gone: bool,
     ) -> adoption.Outcome:
         """Decide by the rules of ``core/adoption.py``."""
@@ -104,7 +132,7 @@ class Evacuation:
             now_utc,
             self._policy,
             watched_s=watched_s,
-            fenced=fenced,
+            fenced=self._fenced_now,
             gone=gone,
         )
 
@@ -137,6 +165,9 @@ class Evacuation:
         ]
         return max(late, key=lambda one: one.started_at_utc, default=None)
 
+    def check(self, record: incidents.ServerRecord) -> None:
+        """Nothing is looked at: that the host is fenced was made sure of."""
+
     def send(self, record: incidents.ServerRecord) -> str:
         """Order the evacuation."""
         if record.destination is None:
@@ -155,6 +186,34 @@ class Evacuation:
             if error.code == 400 and "in use" in error.message:
                 return retries.FailureKind.SOURCE_NOT_DOWN
         return retries.FailureKind.REFUSED
+
+    def left_behind(
+        self,
+        record: incidents.ServerRecord,
+        failed: adoption.Failed,
+        since: float,
+        waited_s: float,
+        patience_s: float,
+    ) -> adoption.Wait | adoption.Manual | None:
+        """Make sure that a failed try left no guest on its destination."""
+        if (
+            failed.kind is not retries.FailureKind.MIGRATION_FAILED
+            or record.destination is None
+        ):
+            return None
+        return remains.left_behind(
+            record.server,
+            record.destination,
+            self._runs_on(record.destination, record.server, since),
+            waited_s,
+            patience_s,
+        )
+
+    def by_hand(self, record: incidents.ServerRecord) -> str:
+        """Return the command of the same move."""
+        return (
+            f"openstack server evacuate --host <other host> {record.server}"
+        )
 
     def verify(
         self,

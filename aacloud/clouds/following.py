@@ -8,7 +8,6 @@ the mover is to write, or None.
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Collection
 from concurrent import futures
 import dataclasses
 import datetime
@@ -20,7 +19,6 @@ from aacloud.clouds import pace as paces
 from aacloud.clouds import picture as pictures
 from aacloud.core import adoption
 from aacloud.core import incidents
-from aacloud.core import remains as core_remains
 from aacloud.core import retries
 
 _S = incidents.ServerState
@@ -73,8 +71,6 @@ class Follower:
         picture: pictures.Picture,
         pace: paces.Pace,
         *,
-        fenced: Callable[[], Collection[str]],
-        runs_on: moves.RunsOn,
         times: moves.MoverTimes,
         retry: retries.RetryPolicy,
         clock: Callable[[], float],
@@ -83,8 +79,6 @@ class Follower:
         self._strategy = strategy
         self._picture = picture
         self._pace = pace
-        self._fenced = fenced
-        self._runs_on = runs_on
         self._times = times
         self._retry = retry
         self._clock = clock
@@ -151,10 +145,7 @@ class Follower:
             read_at = self._picture.read_at(record.source)
             if read_at is None or read_at <= memory.since:
                 return False
-            migration = self._strategy.under_way(record, found)
-            if migration is not None and (
-                migration.dest not in self._fenced()
-            ):
+            if self._strategy.assumed(record, found, self._utcnow()):
                 return False
         recent = self._clock() - self._times.reread
         return self._picture.server(record.server, recent) is None
@@ -184,19 +175,16 @@ class Follower:
         found = self._picture.migrations(record.source)
         seen = self._seen(record)
         server = seen.server if seen is not None else None
-        fenced = self._fenced()
+        now = self._utcnow()
         if server is None and not (seen is not None and seen.gone):
-            migration = self._strategy.under_way(record, found or ())
-            if migration is not None and migration.dest not in fenced:
-                # Nova's own record says where it is: still on its way.
-                server = pictures.at_source(record)
+            # Nova's own record may say where it is: still on its way.
+            server = self._strategy.assumed(record, found or (), now)
         return self._strategy.decide(
             record,
             server,
             found,
-            self._utcnow(),
+            now,
             watched_s=self._clock() - memory.since,
-            fenced=fenced,
             gone=seen is not None and seen.gone,
         )
 
@@ -223,6 +211,10 @@ class Follower:
         kind = self._strategy.refusal(error)
         if kind is None:
             return self._unsent(record, memory, str(error))
+        if isinstance(kind, adoption.Manual):
+            return moves.manual(
+                record, kind.reason_code, kind.reason, requested_at=None
+            )
         return self._failed(record, kind, str(error))
 
     def _unsent(
@@ -301,22 +293,12 @@ class Follower:
         memory: Memory,
         outcome: adoption.Failed,
     ) -> adoption.Wait | adoption.Manual | None:
-        """Make sure that a failed try left no guest on its destination."""
-        if (
-            outcome.kind is not retries.FailureKind.MIGRATION_FAILED
-            or record.destination is None
-        ):
-            return None
+        """Make sure that a failed try left nothing in the way."""
         now = self._clock()
         if memory.failed_at is None:
             memory.failed_at = now
-        return core_remains.left_behind(
-            record.server,
-            record.destination,
-            self._runs_on(
-                record.destination, record.server, memory.failed_at
-            ),
-            now - memory.failed_at,
+        return self._strategy.left_behind(
+            record, outcome, memory.failed_at, now - memory.failed_at,
             self._times.verify,
         )
 
@@ -408,10 +390,17 @@ class Follower:
         settled: tuple[int, ...] = (),
     ) -> moves.Transition:
         now = self._utcnow()
-        following = retries.next_try(
-            record, kind, now, self._retry, detail=why
-        )
         past = tuple(sorted({*record.past_migrations, *settled}))
+        if record.state is _S.PENDING:
+            # Nothing was ever sent for it: no try of ours failed.
+            return moves.step(
+                record, _S.CLAIMED, f"not ours: {why}", past_migrations=past,
+                intent_at=now,
+            )
+        following = retries.next_try(
+            record, kind, now, self._retry, detail=why,
+            by_hand=self._strategy.by_hand(record),
+        )
         if isinstance(following, retries.GiveUp):
             return moves.manual(
                 record,

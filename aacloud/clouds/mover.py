@@ -52,8 +52,6 @@ class Mover:
         anything; once it says no, nothing more is sent
     :param usable: says why a destination must not be used now, or None
     :param replan: finds new destinations for servers without one
-    :param fenced: names hosts with a fence proof that holds
-    :param runs_on: says whether a failed try left its guest on a host
     :param pool: makes the calls; by default threads of its own
     """
 
@@ -68,8 +66,6 @@ class Mover:
         replan: Callable[
             [Collection[str]], Mapping[str, moves.Replacement]
         ] = lambda servers: {},
-        fenced: Callable[[], Collection[str]] = frozenset,
-        runs_on: moves.RunsOn,
         times: moves.MoverTimes | None = None,
         retry: retries.RetryPolicy | None = None,
         pool: futures.Executor | None = None,
@@ -81,8 +77,6 @@ class Mover:
         self._pace = pace
         self._may_act = may_act
         self._usable = usable
-        self._fenced = fenced
-        self._fenced_now: Collection[str] = frozenset()
         self._replan = replan
         self._times = times or moves.MoverTimes()
         self._clock = clock
@@ -94,8 +88,6 @@ class Mover:
             strategy,
             self._picture,
             pace,
-            fenced=lambda: self._fenced_now,
-            runs_on=runs_on,
             times=self._times,
             retry=retry or retries.RetryPolicy(),
             clock=clock,
@@ -160,7 +152,7 @@ class Mover:
             return moves.Round(
                 tuple(self._records.values()), stopped=True, pause_s=0.1
             )
-        self._fenced_now = frozenset(self._fenced())
+        self._strategy.begin_round()
         self._collect()
         self._look(send)
         self._write(
@@ -413,21 +405,28 @@ class Mover:
         started = self._clock()
         request_id: str | None = None
         error: errors.CloudError | None = None
-        held = (
-            self._closed
-            or self._follower.give_up is not None
-            or not self._may_act()
-        )
-        if not held:
-            try:
+        held = sending = False
+        try:
+            self._strategy.check(record)
+            held = (
+                self._closed
+                or self._follower.give_up is not None
+                or not self._may_act()
+            )
+            if not held:
+                sending = True
                 request_id = self._strategy.send(record)
-            except errors.CloudError as caught:
-                error = caught
-            except Exception as caught:
-                LOG.exception("Server %s could not be moved", record.server)
-                error = errors.CloudUnknown(
-                    f"{type(caught).__name__}: {caught}"
-                )
+        except errors.CloudUnknown as caught:
+            error = errors.CloudUnknown(
+                str(caught), sent=sending and caught.sent
+            )
+        except errors.CloudError as caught:
+            error = caught
+        except Exception as caught:
+            LOG.exception("Server %s could not be moved", record.server)
+            error = errors.CloudUnknown(
+                f"{type(caught).__name__}: {caught}", sent=sending
+            )
         now = self._clock()
         return following.Answer(
             now, now - started, request_id, error, held

@@ -8,7 +8,6 @@ live migration — is its strategy.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -90,6 +89,22 @@ def given_up(
     )
 
 
+def at_source(
+    record: incidents.ServerRecord, task_state: str
+) -> recovery.ServerView:
+    """Return a server as it has to be while Nova moves it."""
+    return recovery.ServerView(
+        uuid=record.server,
+        name=record.name,
+        project_id=record.project_id,
+        host=record.source,
+        vm_state=str(record.snapshot.get("vm_state", "active")),
+        task_state=task_state,
+        power_state="nostate",
+        flavor=recovery.FlavorView(vcpus=0, ram_mb=0, root_gb=0),
+    )
+
+
 class Ledger(typing.Protocol):
     """Where each step is written, before it is taken and after."""
 
@@ -108,11 +123,14 @@ class Strategy(typing.Protocol):
 
     kind: str
 
+    def begin_round(self) -> None:
+        """Take over what all decisions of one round go by."""
+
     def server(self, uuid: str) -> recovery.ServerView:
         """Read one server."""
 
     def servers_on(self, host: str) -> Sequence[recovery.ServerView]:
-        """Read all servers of a host."""
+        """Read servers of a host; those left out are read one by one."""
 
     def all_migrations(
         self, source: str, now_utc: datetime.datetime
@@ -131,6 +149,17 @@ class Strategy(typing.Protocol):
     ) -> migrations.MigrationView | None:
         """Return this attempt's migration that Nova still works on."""
 
+    def assumed(
+        self,
+        record: incidents.ServerRecord,
+        found: Sequence[migrations.MigrationView],
+        now_utc: datetime.datetime,
+    ) -> recovery.ServerView | None:
+        """Return what the server must be like, by its migration alone.
+
+        None: that does not suffice, the server has to be read.
+        """
+
     def decide(
         self,
         record: incidents.ServerRecord,
@@ -139,7 +168,6 @@ class Strategy(typing.Protocol):
         now_utc: datetime.datetime,
         *,
         watched_s: float,
-        fenced: Collection[str],
         gone: bool,
     ) -> adoption.Outcome:
         """Decide what is to be done about a record."""
@@ -152,11 +180,38 @@ class Strategy(typing.Protocol):
     ) -> ports.Trace | None:
         """Return a request that reached Nova and led to no migration yet."""
 
+    def check(self, record: incidents.ServerRecord) -> None:
+        """Look once more, right before the order, and change nothing.
+
+        Called by the pool's threads, as send(). What it raises is told to
+        refusal(); a CloudUnknown means that nothing was sent.
+        """
+
     def send(self, record: incidents.ServerRecord) -> str:
         """Order the move to ``record.destination``; return a request id."""
 
-    def refusal(self, error: Exception) -> retries.FailureKind | None:
+    def refusal(
+        self, error: Exception
+    ) -> retries.FailureKind | adoption.Manual | None:
         """Say what a refusal means; None: nothing, try the same again."""
+
+    def left_behind(
+        self,
+        record: incidents.ServerRecord,
+        failed: adoption.Failed,
+        since: float,
+        waited_s: float,
+        patience_s: float,
+    ) -> adoption.Wait | adoption.Manual | None:
+        """Say what a failed try left that keeps the next from beginning.
+
+        :param since: when the failure was seen, monotonic
+        :param waited_s: seconds since then
+        :param patience_s: seconds after which an operator is asked
+        """
+
+    def by_hand(self, record: incidents.ServerRecord) -> str:
+        """Return the command of such a move, for who goes on by hand."""
 
     def verify(
         self,

@@ -16,7 +16,6 @@ import datetime
 
 from aacloud.clouds import errors
 from aacloud.clouds import moves
-from aacloud.core import incidents
 from aacloud.core import migrations
 from aacloud.core import recovery
 
@@ -198,18 +197,3 @@ class Picture:
             max(self._times.poll, 2 * known.took_s),
             max(self._times.poll, LONGEST_POLL),
         )
-
-
-def at_source(record: incidents.ServerRecord) -> recovery.ServerView:
-    """Return a server as it has to be while Nova evacuates it: it need not
-    be read, since Nova's migration says it all."""
-    return recovery.ServerView(
-        uuid=record.server,
-        name=record.name,
-        project_id=record.project_id,
-        host=record.source,
-        vm_state=str(record.snapshot.get("vm_state", "active")),
-        task_state="rebuilding",
-        power_state="nostate",
-        flavor=recovery.FlavorView(vcpus=0, ram_mb=0, root_gb=0),
-    )

@@ -137,15 +137,15 @@ def _mover(
             evacuation.Evacuation(
                 context.cloud,
                 policies.adoption_policy(context.conf),
-                context.conf.aacloud_failover.evacuate_microversion),
+                context.conf.aacloud_failover.evacuate_microversion,
+                runs_on=context.world.runs_on,
+                fenced=lambda: _fenced(context)),
             JournalLedger(context.journal),
             context.pace,
             may_act=context.may_act,
             usable=_usable(context),
             replan=lambda servers: planning.replan(
                 context, incident, servers),
-            runs_on=context.world.runs_on,
-            fenced=lambda: _fenced(context),
             times=moves.MoverTimes(
                 verify=context.conf.aacloud_failover.verify_timeout),
             pool=None if context.pool is None else context.pool(),

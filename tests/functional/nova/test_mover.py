@@ -30,12 +30,13 @@ class MoverCase(nova_in_process.NovaCase):
     def mover(self, ledger, may_act=lambda: True, grace=3.0, **options):
         made = movers.Mover(
             evacuation.Evacuation(
-                self.cloud, adoption.AdoptionPolicy(request_grace_s=grace)
+                self.cloud,
+                adoption.AdoptionPolicy(request_grace_s=grace),
+                runs_on=lambda host, server, since: False,
             ),
             ledger,
             pace.Pace(concurrency.Concurrency(limit=3, ceiling=6)),
             may_act=may_act,
-            runs_on=lambda host, server, since: False,
             times=options.pop("times", TIMES),
             **options,
         )

@@ -18,13 +18,16 @@ def build(nova, ledger, **options):
     limits = options.pop("limits", concurrency.Concurrency())
     microversion = options.pop("microversion", "2.94")
     return movers.Mover(
-        evacuation.Evacuation(nova, GRACE, microversion),
+        evacuation.Evacuation(
+            nova, GRACE, microversion,
+            runs_on=options.pop(
+                "runs_on", lambda host, server, since: False
+            ),
+            fenced=options.pop("fenced", frozenset),
+        ),
         ledger,
         options.pop("pace", None) or paces.Pace(limits, nova.clock),
         may_act=options.pop("may_act", lambda: True),
-        runs_on=options.pop(
-            "runs_on", lambda host, server, since: False
-        ),
         clock=nova.clock,
         utcnow=nova.utcnow,
         pool=Inline(),
