@@ -115,7 +115,7 @@ class LeftOver:
 class Plan:
     """Moves that mend groups.
 
-    :ivar id: of the stored plan; None for a preview
+    :ivar id: of the stored plan, a draft too; None for a preview
     :ivar lower_bound: fewer moves are proved not to do
     :ivar solver: flow, cp-sat or greedy
     :ivar excess_before: over all required rules of the groups

@@ -49,6 +49,8 @@ LOG = logging.getLogger(__name__)
 
 TOPIC = "aacloud.groups"
 CHANGED_TOPIC = "aacloud.groups.changed"
+#: Named, because Nova's processes, which ask too, have another default.
+EXCHANGE = "aacloud"
 VERSION = "1.0"
 
 #: Seconds to wait for an answer that needs Nova or the database alone.
@@ -76,13 +78,18 @@ class GroupsClient:
     def __init__(self, transport: messaging.RPCTransport) -> None:
         self._client = messaging.get_client(
             transport,
-            oslo_messaging.Target(topic=TOPIC, version=VERSION),
+            oslo_messaging.Target(
+                exchange=EXCHANGE, topic=TOPIC, version=VERSION
+            ),
             timeout=ASK_S,
         )
         self._fanout = messaging.get_client(
             transport,
             oslo_messaging.Target(
-                topic=CHANGED_TOPIC, version=VERSION, fanout=True
+                exchange=EXCHANGE,
+                topic=CHANGED_TOPIC,
+                version=VERSION,
+                fanout=True,
             ),
             timeout=ASK_S,
         )
@@ -143,8 +150,9 @@ class GroupsClient:
     ) -> group_messages.Plan:
         """Return the plan that mends a group, or all groups.
 
-        Unless it is a dry run the engine has stored it, with an id, as one
-        that waits for approval.
+        The engine has stored it, with an id: as a draft when it is a dry
+        run, else as one that waits for approval or, where none is needed,
+        is approved.
 
         :raises EngineUnavailable: see there
         :raises EngineRefused: another plan is under way, for instance

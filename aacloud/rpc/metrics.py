@@ -31,3 +31,13 @@ NOTIFICATIONS = prometheus_client.Counter(
     "Notifications out, by outcome.",
     ["outcome"],
 )
+GROUP_ANSWERS = prometheus_client.Histogram(
+    "aacloud_groups_answer_seconds",
+    "Time to answer a question about server groups.",
+    ["method"],
+)
+NOVA_NOTIFICATIONS = prometheus_client.Counter(
+    "aacloud_nova_notifications",
+    "Nova's notifications about servers, by outcome.",
+    ["outcome"],
+)
