@@ -85,9 +85,9 @@ def new_stage(
     """Armed stages, as many as a test needs one after the other."""
 
     @contextlib.contextmanager
-    def make() -> Iterator[stages.Stage]:
+    def make(**options: Any) -> Iterator[stages.Stage]:
         with _in_memory(empty_database) as opened:
-            made = stages.Stage(opened)
+            made = stages.Stage(opened, **options)
             made.arm()
             yield made
 
