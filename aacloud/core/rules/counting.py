@@ -132,9 +132,14 @@ class Domains:
             self._kept[fences] = found
         return found
 
+    @property
+    def lessened(self) -> bool:
+        """Whether a data centre is dead or a host closed."""
+        return bool(self.dead or self.closed)
+
     def whole(self) -> Domains:
         """The same as if no data centre were dead and no host closed."""
-        if not self.dead and not self.closed:
+        if not self.lessened:
             return self
         return Domains(self.topology).within(self._fences)
 
