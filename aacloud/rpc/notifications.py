@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Versioned notifications out: ``aacloud.incident.<state>``.
+"""Versioned notifications out: ``aacloud.incident.<state>`` and
+``aacloud.group.<state>``.
 
 The payload is ``{"name", "namespace", "version", "data"}``; a minor version
 adds keys to ``data``, a major one changes or removes them. They leave in a
@@ -9,6 +10,7 @@ thread of their own: an engine never waits for whoever listens.
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Mapping
 import datetime
 import logging
 import queue
@@ -26,6 +28,7 @@ from aacloud.rpc import rates
 LOG = logging.getLogger(__name__)
 
 INCIDENT_VERSION = "1.0"
+GROUP_VERSION = "1.0"
 
 #: Notifications that may wait while messaging is down.
 QUEUE_SIZE = 1000
@@ -65,8 +68,8 @@ def _time(moment: datetime.datetime | None) -> str | None:
     return utc.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-class IncidentNotifier:
-    """Tells the world how incidents go on, without ever waiting for it.
+class Notifier:
+    """Tells the world what happens, without ever waiting for it.
 
     While messaging is down, up to :data:`QUEUE_SIZE` notifications wait; the
     oldest are dropped beyond that, and counted.
@@ -104,19 +107,6 @@ class IncidentNotifier:
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join(timeout)
-
-    def incident(self, incident: incidents.Incident) -> None:
-        """Tell that an incident is in the state it is in now."""
-        error = incident.state is incidents.IncidentState.PARTIAL
-        context = oslo_context.RequestContext(
-            request_id=incident.request_id, overwrite=False
-        )
-        self._put((
-            "error" if error else "info",
-            f"aacloud.incident.{incident.state.value}",
-            incident_payload(incident),
-            context,
-        ))
 
     def _put(self, event: _Event) -> None:
         while True:
@@ -161,3 +151,44 @@ class IncidentNotifier:
         except Exception:
             metrics.NOTIFICATIONS.labels("failed").inc()
             LOG.exception("The notification %s was not sent", event_type)
+
+
+class IncidentNotifier(Notifier):
+    """Tells how incidents go on."""
+
+    def incident(self, incident: incidents.Incident) -> None:
+        """Tell that an incident is in the state it is in now."""
+        error = incident.state is incidents.IncidentState.PARTIAL
+        context = oslo_context.RequestContext(
+            request_id=incident.request_id, overwrite=False
+        )
+        self._put((
+            "error" if error else "info",
+            f"aacloud.incident.{incident.state.value}",
+            incident_payload(incident),
+            context,
+        ))
+
+
+class GroupNotifier(Notifier):
+    """Tells how server groups stand, when that changes."""
+
+    def group(
+        self, state: str, data: Mapping[str, Any], *, bad: bool
+    ) -> None:
+        """Tell that a group is in another state than before.
+
+        :param data: what is known of the group and its rules, JSON-able
+        :param bad: somebody should look at it
+        """
+        self._put((
+            "error" if bad else "info",
+            f"aacloud.group.{state}",
+            {
+                "name": "GroupState",
+                "namespace": "aacloud",
+                "version": GROUP_VERSION,
+                "data": {**data, "state": state},
+            },
+            oslo_context.RequestContext(overwrite=False),
+        ))
