@@ -84,12 +84,9 @@ class Answers(Protocol):
         """A scheduler works with a revision."""
 
     def fail_open(
-        self, server: str, wanted: Sequence[str], reason: str
+        self, scheduler: str, server: str, wanted: Sequence[str], reason: str
     ) -> None:
         """A scheduler let a server pass without knowing enough."""
-
-    def recheck(self, wanted: Sequence[str]) -> None:
-        """Inspect groups soon."""
 
 
 class GroupsEndpoint:
@@ -215,17 +212,6 @@ class GroupsEndpoint:
             "get_snapshot", lambda: self._answers.snapshot(known_revision))
 
     @oslo_messaging.expose
-    def resolve_hint(
-        self,
-        context: oslo_context.RequestContext,
-        text: str,
-        project_id: str,
-    ) -> Body:
-        """See ``rpc.snapshot``."""
-        return self._told("resolve_hint", lambda: {
-            "group": self._answers.resolve(str(text), str(project_id))})
-
-    @oslo_messaging.expose
     def ack(
         self,
         context: oslo_context.RequestContext,
@@ -247,28 +233,18 @@ class GroupsEndpoint:
         server: str,
         groups: Sequence[str],
         reason: str,
+        scheduler: str = "",
     ) -> Body:
         """See ``rpc.snapshot``."""
 
         def work() -> Body:
             self._answers.fail_open(
-                str(server), [str(one) for one in groups],
+                str(scheduler)[:envelope.MAX_NAME], str(server),
+                [str(one) for one in groups],
                 str(reason)[:group_messages.MAX_TEXT])
             return {}
 
         return self._told("record_fail_open", work)
-
-    @oslo_messaging.expose
-    def recheck(
-        self, context: oslo_context.RequestContext, groups: Sequence[str]
-    ) -> Body:
-        """See ``rpc.snapshot``."""
-
-        def work() -> Body:
-            self._answers.recheck([str(one) for one in groups])
-            return {}
-
-        return self._told("recheck", work)
 
     # -- both ---------------------------------------------------------------
 
