@@ -28,6 +28,9 @@ SECONDS = 180.0
 _EARLY = frozenset({
     "detected", "shadowed", "admitted", "planned", "fencing"})
 
+#: In these one waits for ever when its host has come back meanwhile.
+_SENDING = frozenset({"fenced", "forced-down", "evacuating"})
+
 
 class NotCalm(RuntimeError):
     """The lab did not become calm; the text says what is missing."""
@@ -42,6 +45,7 @@ def begin(look: Look, *, crashable: bool = False) -> None:
     LOG.info("mended: %s", "; ".join(mended) or "nothing")
     _start_missing(look, crashable)
     _boot_fenced(look, {line.rpartition(" ")[2] for line in mended})
+    answered(lambda: _give_up(look))
 
 
 def finish(look: Look, mode: str, keep: Container[str] = ()) -> None:
@@ -91,6 +95,23 @@ def _boot_fenced(look: Look, booted: set[str]) -> None:
             hosts.power_on(look.lab.state, one["host"])
 
 
+def _give_up(look: Look) -> None:
+    """Cancel what still wants to send servers away from a host."""
+    for one in look.incidents(open="true"):
+        told = any(each["command"] == "cancel" for each in one["commands"])
+        if one["state"] not in _SENDING or told:
+            continue
+        LOG.info("gives incident %s of %s up", one["id"], one["host"])
+        try:
+            look.lab.cloud.post(
+                "aacloud-api", f"/incidents/{one['id']}/cancel",
+                {"reason": "the lab is made calm"})
+        except RestError as error:
+            # It has meanwhile gone on by itself.
+            if error.status != 409:
+                raise
+
+
 def _missing(look: Look, keep: Container[str]) -> list[str]:
     """What is not calm, in words."""
     try:
@@ -128,6 +149,7 @@ def _engines(look: Look) -> list[str]:
 
 
 def _incidents(look: Look) -> list[str]:
+    _give_up(look)
     is_open = look.incidents(open="true")
     if any(one["state"] not in _EARLY for one in is_open):
         # An incident whose host was fenced is only ended while armed.
