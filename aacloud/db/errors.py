@@ -53,15 +53,88 @@ class NotFound(DatabaseError):
 
 
 class CommandRefused(DatabaseError):
-    """An operator asked for what this incident cannot do any more."""
+    """An operator asked for what this incident or plan cannot do any more.
 
-    def __init__(self, incident_id: str, command: str, state: str) -> None:
+    :ivar kind: ``incident`` or ``plan``
+    """
+
+    def __init__(
+        self,
+        incident_id: str,
+        command: str,
+        state: str,
+        *,
+        kind: str = "incident",
+    ) -> None:
+        self.kind = kind
         self.incident_id = incident_id
         self.command = command
         self.state = state
         super().__init__(
-            f"incident {incident_id} is {state}: {command} is not possible "
+            f"{kind} {incident_id} is {state}: {command} is not possible "
             "any more"
+        )
+
+
+class StaleVersion(StaleJournal):
+    """A record is not any more what the caller read and wants to change."""
+
+    def __init__(self, kind: str, name: str, read: int, found: int) -> None:
+        self.kind = kind
+        self.name = name
+        self.read = read
+        self.found = found
+        super().__init__(
+            f"{kind} {name}",
+            f"it was changed meanwhile: version {read} was read, it is "
+            f"{found} now; read it again",
+            deposed=False,
+        )
+
+
+class Duplicate(DatabaseError):
+    """There is one already, and there can be one only.
+
+    :ivar existing: the id of the one that is there
+    """
+
+    def __init__(self, kind: str, name: str, existing: str) -> None:
+        self.kind = kind
+        self.name = name
+        self.existing = existing
+        super().__init__(f"there is a {kind} {name} already: {existing}")
+
+
+class ForeignServer(DatabaseError):
+    """Servers of another project than the group's were to be added to it."""
+
+    def __init__(self, group: str, servers: tuple[str, ...]) -> None:
+        self.group = group
+        self.servers = servers
+        super().__init__(
+            f"not of the project of group {group}: {', '.join(servers)}; "
+            "only an administrator can add servers of other projects"
+        )
+
+
+class QuotaExceeded(DatabaseError):
+    """A project would have more than it may.
+
+    :ivar what: ``groups`` or ``members``
+    """
+
+    def __init__(
+        self, project_id: str, what: str, limit: int, used: int, wanted: int
+    ) -> None:
+        self.project_id = project_id
+        self.what = what
+        self.limit = limit
+        self.used = used
+        self.wanted = wanted
+        super().__init__(
+            f"project {project_id} may have {limit} {what} of HA server "
+            f"groups, it has {used}, and {wanted} more are asked for; an "
+            "administrator can raise its quota"
         )
 
 
