@@ -12,6 +12,8 @@ import re
 
 from oslo_config import cfg
 
+from aacloud.core import windows
+
 
 def _agent(conf: cfg.ConfigOpts) -> list[str]:
     agent = conf.aacloud_agent
@@ -77,10 +79,57 @@ def _fencing(conf: cfg.ConfigOpts) -> list[str]:
     return []
 
 
+def _groups(conf: cfg.ConfigOpts) -> list[str]:
+    groups = conf.aacloud_groups
+    scheduler = conf.aacloud_scheduler
+    timeout = conf.aacloud_keystone.timeout
+    found: list[str] = []
+    if timeout and groups.request_grace <= timeout:
+        found.append(
+            f"[aacloud_groups] request_grace ({groups.request_grace} s) must "
+            f"be longer than [aacloud_keystone] timeout ({timeout} s): else "
+            "a request that is still on its way is sent twice"
+        )
+    for name in (
+        "parallel_per_host",
+        "parallel_per_rack",
+        "parallel_inter_dc",
+    ):
+        if groups[name] > groups.parallel_total:
+            found.append(
+                f"[aacloud_groups] {name} ({groups[name]}) must not be above "
+                f"parallel_total ({groups.parallel_total})"
+            )
+    if groups.parallel_per_host > groups.parallel_per_rack:
+        found.append(
+            f"[aacloud_groups] parallel_per_host ({groups.parallel_per_host})"
+            f" must not be above parallel_per_rack "
+            f"({groups.parallel_per_rack})"
+        )
+    if groups.default_window:
+        try:
+            windows.parse_window(groups.default_window)
+        except windows.WindowError as error:
+            found.append(f"[aacloud_groups] default_window: {error}")
+    if scheduler.max_stale >= groups.trace_retention:
+        found.append(
+            f"[aacloud_groups] trace_retention ({groups.trace_retention} s) "
+            f"must be longer than [aacloud_scheduler] max_stale "
+            f"({scheduler.max_stale} s)"
+        )
+    if scheduler.snapshot_poll >= scheduler.max_stale:
+        found.append(
+            f"[aacloud_scheduler] snapshot_poll ({scheduler.snapshot_poll} "
+            f"s) must be shorter than max_stale ({scheduler.max_stale} s)"
+        )
+    return found
+
+
 _CHECKS: tuple[Callable[[cfg.ConfigOpts], list[str]], ...] = (
     _agent,
     _failover,
     _fencing,
+    _groups,
 )
 
 

@@ -10,7 +10,9 @@ from aacloud.conf import api
 from aacloud.conf import coordination
 from aacloud.conf import failover
 from aacloud.conf import fencing
+from aacloud.conf import groups
 from aacloud.conf import keystone
+from aacloud.conf import scheduler
 from aacloud.conf import service
 
 #: One module a section, in the order of the sample file.
@@ -19,6 +21,8 @@ SECTIONS = (
     agent,
     failover,
     fencing,
+    groups,
+    scheduler,
     coordination,
     keystone,
     api,

@@ -119,6 +119,14 @@ def test_a_file_that_is_not_there(tmp_path: pathlib.Path) -> None:
         ("aacloud_failover", "concurrency_max = 3", "concurrency_max (3)"),
         ("aacloud_fencing", "poll = 30", "power_off_timeout"),
         ("aacloud_keystone", "timeout = 0", "timeout must be set"),
+        ("aacloud_groups", "request_grace = 15", "request_grace (15.0 s)"),
+        ("aacloud_groups", "parallel_inter_dc = 5", "parallel_inter_dc (5)"),
+        ("aacloud_groups", "parallel_per_host = 3", "parallel_per_rack (2)"),
+        ("aacloud_groups", "default_window = x", "default_window: window"),
+        ("aacloud_groups", "trace_retention = 7200\n[aacloud_scheduler]\n"
+         "max_stale = 7200", "trace_retention (7200.0 s)"),
+        ("aacloud_scheduler", "snapshot_poll = 5\nmax_stale = 5",
+         "snapshot_poll (5.0 s)"),
     ],
 )
 def test_options_that_contradict_each_other(
