@@ -117,9 +117,9 @@ def _groups(conf: cfg.ConfigOpts) -> list[str]:
             f"must be longer than [aacloud_scheduler] max_stale "
             f"({scheduler.max_stale} s)"
         )
-    if scheduler.snapshot_poll >= scheduler.max_stale:
+    if scheduler.poll_interval >= scheduler.max_stale:
         found.append(
-            f"[aacloud_scheduler] snapshot_poll ({scheduler.snapshot_poll} "
+            f"[aacloud_scheduler] poll_interval ({scheduler.poll_interval} "
             f"s) must be shorter than max_stale ({scheduler.max_stale} s)"
         )
     return found

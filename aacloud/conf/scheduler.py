@@ -9,8 +9,17 @@ from oslo_config import cfg
 GROUP = "aacloud_scheduler"
 
 OPTS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        "host",
+        default="",
+        sample_default="<host name>",
+        help="""
+The name of this host, told to the engines with the process id: so they know
+which schedulers work with which groups. Empty means the host's own name.
+""",
+    ),
     cfg.FloatOpt(
-        "snapshot_poll",
+        "poll_interval",
         default=5.0,
         min=0.2,
         max=600.0,
@@ -30,11 +39,14 @@ After that each rule's ``on_unknown`` decides whether a host passes.
 """,
     ),
     cfg.FloatOpt(
-        "rpc_timeout",
-        default=2.0,
-        min=0.1,
+        "first_wait",
+        default=1.0,
+        min=0.0,
         max=60.0,
-        help="Seconds to wait for an engine, outside of any request.",
+        help="""
+Seconds that the first request of a scheduler may wait for the groups, before
+it goes on with those of ``snapshot_file`` or with none.
+""",
     ),
     cfg.FloatOpt(
         "hint_timeout",
@@ -47,20 +59,54 @@ that this scheduler does not know yet.
 """,
     ),
     cfg.FloatOpt(
-        "weight_multiplier",
-        default=1.0,
+        "query_timeout",
+        default=5.0,
+        min=0.1,
+        max=60.0,
         help="""
-How much the weigher counts beside Nova's own. It prefers hosts that break
-fewer ``prefer`` rules; 0 turns it off.
+Seconds that a request may wait for Nova's cells to tell where the members of
+its groups are. A cell that does not answer leaves them where the last
+snapshot saw them.
 """,
     ),
     cfg.StrOpt(
-        "scheduler_id",
-        sample_default="<host name>:<process id>",
+        "snapshot_file",
         help="""
-The name of this scheduler among the others, where a client waits until all of
-them know a change. It must be unique for each worker; when it is not set, it
-is made of the host name and the process id.
+Where a scheduler keeps the groups, so that one that starts while no engine
+answers has them: for instance ``/var/lib/nova/aacloud-groups.json``. Its user
+must be able to write there. When it is not set, none is kept.
+""",
+    ),
+    cfg.StrOpt(
+        "on_unknown",
+        default="open",
+        choices=[
+            ("open", "the server is placed, and inspected afterwards"),
+            ("closed", "the server is not placed"),
+        ],
+        help="""
+What a scheduler does with a server whose hint it cannot look up, because no
+engine answers.
+""",
+    ),
+    cfg.StrOpt(
+        "unknown_hint",
+        default="closed",
+        choices=[
+            ("open", "the server is placed as if it had no hint"),
+            ("closed", "the server is not placed"),
+        ],
+        help="""
+What a scheduler does with a server whose hint names a group that its project
+does not have.
+""",
+    ),
+    cfg.FloatOpt(
+        "weight_multiplier",
+        default=1000.0,
+        help="""
+How much the weigher counts beside Nova's own. It prefers hosts that break
+fewer ``prefer`` rules; 0 turns it off.
 """,
     ),
 ]
