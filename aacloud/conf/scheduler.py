@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of the filter and weigher inside nova-scheduler.
+"""Options of the filter and the weigher inside Nova's scheduler.
 
-They stand in nova.conf.
+They are read from the configuration of nova-scheduler itself.
 """
 
 from oslo_config import cfg
@@ -10,32 +10,22 @@ GROUP = "aacloud_scheduler"
 
 OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
-        "transport_url",
-        secret=True,
-        help="""
-The messaging service of aacloud, when it is another one than Nova's own
-``transport_url``.
-""",
-    ),
-    cfg.StrOpt(
         "host",
         default="",
         sample_default="<host name>",
         help="""
-Names this scheduler to the engines, together with the number of its process.
-By default the name of the host. It must be another one on each host.
+The name of this host, told to the engines with the process id: so they know
+which schedulers work with which groups. Empty means the host's own name.
 """,
     ),
     cfg.FloatOpt(
         "poll_interval",
         default=5.0,
-        min=0.5,
-        max=300.0,
+        min=0.2,
+        max=600.0,
         help="""
-Seconds between two questions of a scheduler worker for changed groups.
-
-Changes are told at once; this heals what a lost message would leave, and
-tells the engines that the worker lives.
+Seconds after which a scheduler asks for changes of the groups, although none
+were announced. Changes are announced at once; this heals lost announcements.
 """,
     ),
     cfg.FloatOpt(
@@ -43,12 +33,19 @@ tells the engines that the worker lives.
         default=3600.0,
         min=1.0,
         help="""
-For how many seconds the groups are trusted after an engine last confirmed
-them.
+Seconds for which the last known groups are used when no engine answers.
 
-Beyond that, ``on_unknown`` of each required rule decides: an open one only
-advises, a closed one refuses every host but for an evacuation, which goes by
-what was known last.
+After that each rule's ``on_unknown`` decides whether a host passes.
+""",
+    ),
+    cfg.FloatOpt(
+        "first_wait",
+        default=1.0,
+        min=0.0,
+        max=60.0,
+        help="""
+Seconds that the first request of a scheduler may wait for the groups, before
+it goes on with those of ``snapshot_file`` or with none.
 """,
     ),
     cfg.FloatOpt(
@@ -57,18 +54,8 @@ what was known last.
         min=0.01,
         max=10.0,
         help="""
-Seconds for which a server that is born with the hint ``ha_group`` waits for
-an engine to explain the hint, when it names a group that is not known yet.
-""",
-    ),
-    cfg.FloatOpt(
-        "first_wait",
-        default=1.0,
-        min=0.0,
-        max=30.0,
-        help="""
-Seconds for which the first request of a scheduler worker waits for the
-groups.
+Seconds that a request may wait for an engine, when its hint names a group
+that this scheduler does not know yet.
 """,
     ),
     cfg.FloatOpt(
@@ -77,50 +64,49 @@ groups.
         min=0.1,
         max=60.0,
         help="""
-Seconds to wait for the cells to tell where the members of a group are.
+Seconds that a request may wait for Nova's cells to tell where the members of
+its groups are. A cell that does not answer leaves them where the last
+snapshot saw them.
 """,
     ),
     cfg.StrOpt(
         "snapshot_file",
         help="""
-A file in which the groups are kept, so that a scheduler that starts while
-messaging or all engines are down knows them. All workers of a host share it;
-nova-scheduler must be able to write its directory. By default none is kept.
+Where a scheduler keeps the groups, so that one that starts while no engine
+answers has them: for instance ``/var/lib/nova/aacloud-groups.json``. Its user
+must be able to write there. When it is not set, none is kept.
 """,
     ),
     cfg.StrOpt(
         "on_unknown",
         default="open",
         choices=[
-            ("open", "the server is placed without it, and recorded"),
+            ("open", "the server is placed, and inspected afterwards"),
             ("closed", "the server is not placed"),
         ],
         help="""
-What becomes of a server that is born with the hint ``ha_group`` when the
-named group is not known and no engine can be asked.
+What a scheduler does with a server whose hint it cannot look up, because no
+engine answers.
 """,
     ),
     cfg.StrOpt(
         "unknown_hint",
         default="closed",
         choices=[
-            ("open", "the server is placed without it, and recorded"),
+            ("open", "the server is placed as if it had no hint"),
             ("closed", "the server is not placed"),
         ],
         help="""
-What becomes of a server that is born with the hint ``ha_group`` when its
-project has no group of that name or id.
+What a scheduler does with a server whose hint names a group that its project
+does not have.
 """,
     ),
     cfg.FloatOpt(
         "weight_multiplier",
         default=1000.0,
-        min=0.0,
         help="""
-The multiplier of HAGroupWeigher.
-
-It should outweigh all of Nova's own weighers together (1.0 each by default)
-and stay below ``build_failure_weight_multiplier`` (1000000).
+How much the weigher counts beside Nova's own. It prefers hosts that break
+fewer ``prefer`` rules; 0 turns it off.
 """,
     ),
 ]
