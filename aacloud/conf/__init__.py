@@ -27,7 +27,11 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
     """Register all sections of aacloud, logging and reports with ``conf``."""
     for section in opts.SECTIONS:
         section.register_opts(conf)
-    log.register_options(conf)
+    try:
+        log.register_options(conf)
+    except cfg.ArgsAlreadyParsedError:
+        # Inside another service (nova-scheduler), whose options these are.
+        return
     report_opts.set_defaults(conf)
 
 

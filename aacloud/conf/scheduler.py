@@ -10,6 +10,14 @@ GROUP = "aacloud_scheduler"
 
 OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
+        "transport_url",
+        secret=True,
+        help="""
+The messaging service of aacloud. When it is not set, it is Nova's: the
+``transport_url`` of nova-scheduler.
+""",
+    ),
+    cfg.StrOpt(
         "host",
         default="",
         sample_default="<host name>",
@@ -65,8 +73,7 @@ that this scheduler does not know yet.
         max=60.0,
         help="""
 Seconds that a request may wait for Nova's cells to tell where the members of
-its groups are. A cell that does not answer leaves them where the last
-snapshot saw them.
+its groups are. When one does not answer, each rule's ``on_unknown`` decides.
 """,
     ),
     cfg.StrOpt(

@@ -11,7 +11,7 @@ method             arguments                       answer
 get_snapshot       ``known_revision``: int, null   a snapshot, see below
 ack                ``scheduler``, ``revision``     ``{}``
 record_fail_open   ``server``, ``groups``: ids,    ``{}``
-                   ``reason``
+                   ``reason``, ``scheduler``
 changed (fanout)   ``revision``                    nothing
 =================  ==============================  =======================
 
@@ -33,7 +33,6 @@ null: they are as they were. A snapshot of another ``format`` is refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -48,6 +47,7 @@ from aacloud.core import rules as core_rules
 from aacloud.core import topology as core_topology
 from aacloud.rpc import envelope
 from aacloud.rpc import groups
+from aacloud.rpc import groups_server
 from aacloud.rpc import messaging
 
 FORMAT = 1
@@ -284,7 +284,7 @@ class SnapshotClient:
         self._tell("ack", scheduler=scheduler, revision=revision)
 
     def record_fail_open(
-        self, server: str, wanted: Iterable[str], reason: str,
+        self, scheduler: str, server: str, wanted: Iterable[str], reason: str,
     ) -> None:
         """Tell that a server passed while something was not known.
 
@@ -293,7 +293,8 @@ class SnapshotClient:
         """
         answer = self._call(
             "record_fail_open", groups.ASK_S,
-            server=server, groups=list(wanted), reason=reason)
+            scheduler=scheduler, server=server, groups=list(wanted),
+            reason=reason)
         if not isinstance(answer, Mapping) or "unavailable" in answer:
             raise Unavailable(f"it was not recorded: {answer!r}"[:1000])
 
@@ -325,36 +326,5 @@ class SnapshotClient:
                 f"({error})") from error
 
 
-class _ChangedEndpoint:
-    target = oslo_messaging.Target(version=groups.VERSION)
-
-    def __init__(self, heard: Callable[[int], None]) -> None:
-        self._heard = heard
-
-    @oslo_messaging.expose
-    def changed(
-        self, context: oslo_context.RequestContext, revision: object,
-    ) -> None:
-        if isinstance(revision, int):
-            self._heard(revision)
-
-
-def changes_server(
-    transport: messaging.RPCTransport,
-    heard: Callable[[int], None],
-    *,
-    name: str,
-) -> messaging.BackgroundServer:
-    """Return the server that hears of new revisions; start and stop it.
-
-    :param heard: is given the revision, in a thread of the server
-    :param name: names this scheduler on the bus; unique for each process
-    """
-    target = oslo_messaging.Target(
-        exchange=groups.EXCHANGE, topic=groups.CHANGED_TOPIC, server=name,
-        fanout=True)
-    return messaging.BackgroundServer(
-        groups.CHANGED_TOPIC,
-        lambda: messaging.get_server(
-            transport, target, [_ChangedEndpoint(heard)]),
-    )
+#: Returns the server that hears of new revisions: see there.
+changes_server = groups_server.changed_server

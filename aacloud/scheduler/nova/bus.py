@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way to the engines, beside Nova's own messaging.
+
+It has options of its own, read from the same files: aacloud wants a driver
+that notices a broken connection within seconds, and Nova's shall stay as the
+operator set it up.
+"""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+import oslo_messaging
+
+from aacloud.conf import scheduler as conf_scheduler
+from aacloud.rpc import messaging
+from aacloud.scheduler.nova import snapshot_client
+
+
+def connect(conf: cfg.ConfigOpts) -> snapshot_client.MessagingBus:
+    """Make it, in the process that uses it; nothing is connected yet.
+
+    :param conf: the options of nova-scheduler
+    """
+    return snapshot_client.MessagingBus(lambda: _transport(conf))
+
+
+def _transport(conf: cfg.ConfigOpts) -> messaging.RPCTransport:
+    own = cfg.ConfigOpts()
+    own(
+        [],
+        project=conf.project,
+        prog=conf.prog,
+        default_config_files=list(conf.config_file or ()),
+        default_config_dirs=list(conf.config_dir or ()),
+    )
+    conf_scheduler.register_opts(own)
+    messaging.set_rabbit_defaults(own)
+    url = getattr(own, conf_scheduler.GROUP).transport_url
+    return oslo_messaging.get_rpc_transport(own, url=url)

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this process placed a moment ago, and nobody else knows of yet.
+
+Between the choice of a host and the claim on it, Nova's database does not say
+where a server goes, and a server born with a hint is no member until the
+engine hears of it. nova-scheduler itself notes its choice only in the
+HostStates of the request: ``num_instances`` grows, ``stats`` stays. They are
+kept here for a moment, and so the siblings of one request, and requests that
+follow each other closely, are counted.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import threading
+from typing import Any
+import weakref
+
+from aacloud.core import rules
+from aacloud.scheduler.nova import occupancy
+
+#: Seconds after which the engine knows, or never will.
+KEEP_S = 120.0
+
+#: Seconds in which a server that was placed appears in its cell.
+APPEAR_S = 60.0
+
+#: Requests that are remembered.
+MOST = 1000
+
+
+class Placing:
+    """One request: the servers it placed so far and the hosts it had.
+
+    :ivar server: the one that is judged now
+    :ivar servers: those that were judged, in order
+    :ivar groups: ids of their groups
+    """
+
+    def __init__(
+        self, hosts: Sequence[Any], expected: int, now: float,
+    ) -> None:
+        self.at = now
+        self.server: str | None = None
+        self.servers: dict[str, None] = {}
+        self.groups: set[str] = set()
+        #: what is kept for the next server of the request, and the weigher
+        self.reading: occupancy.Reading | None = None
+        self.read_at = now
+        self.domains: tuple[object, rules.Domains] | None = None
+        self.verdict: Any = None
+        self._hosts = list(hosts)
+        self._expected = max(1, expected)
+        self._chosen: list[str] | None = None
+
+    def chosen(self, now: float) -> list[str]:
+        """The hosts that were chosen, one entry for each server."""
+        if self._chosen is not None:
+            return self._chosen
+        found: list[str] = []
+        for host in self._hosts:
+            more = host.num_instances - int(
+                host.stats.get("num_instances", 0))
+            if more > 0:
+                found.extend([host.host] * more)
+        if len(found) >= self._expected or now - self.at > APPEAR_S:
+            # Nothing more is chosen: let go of the hosts.
+            self._chosen, self._hosts = found, []
+        return found
+
+    def of_others(
+        self, server: str, members: Collection[str],
+        seen: Mapping[str, occupancy.Sighting], now: float, *,
+        own: bool = False,
+    ) -> dict[str, rules.Place]:
+        """Servers of this request -> where to count them besides.
+
+        :param server: the one that is judged; it is not told
+        :param members: those that the group has, as far as known
+        :param own: it is one of this request. Nova asks again, for
+            alternates, when all have their hosts: these count then.
+        """
+        places: dict[str, rules.Place] = {}
+        waiting: list[str] = []
+        fresh = now - self.at < APPEAR_S
+        for other in self.servers:
+            sighting = seen.get(other)
+            if other == server:
+                continue
+            if sighting is None:
+                if fresh:
+                    waiting.append(other)
+                continue
+            if not sighting.host and not sighting.launched:
+                if sighting.busy and fresh:
+                    waiting.append(other)
+                continue
+            if other not in members:
+                places[other] = sighting.place()
+            if sighting.launched and sighting.busy and fresh:
+                waiting.append(other)
+        if not waiting and not own:
+            return places
+        left = collections.Counter(self.chosen(now))
+        for other in self.servers:
+            sighting = seen.get(other)
+            if sighting is not None and not sighting.launched:
+                left.subtract([sighting.host or ""])
+        hosts = iter([host for host, n in left.items() for _ in range(n)])
+        for other in waiting:
+            sighting = seen.get(other)
+            host = next(hosts, None)
+            if host is None:
+                break
+            ends = () if sighting is None else sighting.place()
+            places[other] = tuple(dict.fromkeys((*ends, host)))
+        if own:
+            for number, host in enumerate(hosts):
+                places[f"chosen {number}"] = (host,)
+        return places
+
+
+class Recent:
+    """The requests of the last moments. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_spec: weakref.WeakKeyDictionary[Any, Placing] = (
+            weakref.WeakKeyDictionary())
+        self._kept: collections.deque[Placing] = collections.deque()
+
+    def of(self, spec: Any) -> Placing | None:
+        """The request, if it was seen before."""
+        with self._lock:
+            return self._by_spec.get(spec)
+
+    def begin(self, spec: Any, hosts: Sequence[Any], now: float) -> Placing:
+        """Remember a request, or find it."""
+        with self._lock:
+            found = self._by_spec.get(spec)
+            if found is None:
+                found = Placing(hosts, spec.num_instances or 1, now)
+                self._by_spec[spec] = found
+                self._kept.append(found)
+            while self._kept and (
+                len(self._kept) > MOST or now - self._kept[0].at > KEEP_S
+            ):
+                self._kept.popleft()
+            return found
+
+    def with_groups(self, groups: Iterable[str]) -> list[Placing]:
+        """The requests that placed servers of any of these groups."""
+        wanted = set(groups)
+        with self._lock:
+            return [p for p in self._kept if not wanted.isdisjoint(p.groups)]
