@@ -117,6 +117,8 @@ class Question:
 
     def feasible(self, members: int) -> bool:
         """Whether so many members can be placed and all rules kept."""
+        if not members:
+            return True
         bounds = _Bounds.of(self.rules, self.domains, members)
         return any(
             _fit(tree, bounds) is not None for tree in self._trees())
@@ -125,10 +127,12 @@ class Question:
         """The largest number up to ``members`` that can be placed."""
         return next(
             n for n in range(self._room(members), -1, -1)
-            if n == 0 or self.feasible(n))
+            if self.feasible(n))
 
     def placement(self, members: int) -> dict[str, int] | None:
         """A placement that keeps all rules: host -> members, or None."""
+        if not members:
+            return {}
         bounds = _Bounds.of(self.rules, self.domains, members)
         usable = self._usable()
         level = self._gathered_at()

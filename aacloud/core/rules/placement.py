@@ -16,6 +16,7 @@ does not widen it; the penalty prefers those that narrow it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 
 from aacloud.core.rules.counting import count
@@ -57,7 +58,7 @@ class Ruling:
 GOOD = Ruling(True)
 
 
-class DomainRulings(dict[str, Ruling]):
+class DomainRulings(dict[str | None, Ruling]):
     """Domain -> ruling, for the members a rule sees.
 
     Read it with brackets: a domain it does not name gets the ruling of one
@@ -68,7 +69,7 @@ class DomainRulings(dict[str, Ruling]):
     __slots__ = ("elsewhere",)
 
     def __init__(
-        self, content: Mapping[str, Ruling], elsewhere: Ruling,
+        self, content: Mapping[str | None, Ruling], elsewhere: Ruling,
     ) -> None:
         super().__init__(content)
         self.elsewhere = elsewhere
@@ -196,8 +197,14 @@ class RuleRulings:
         name = self.places.get(host)
         if name is None and self.rule.level is Level.HOST:
             name = host
-        # The mapping answers for None too, see DomainRulings.
-        return self.rulings[name]  # type: ignore[index]
+        return self.rulings[name]
+
+    def of_all(self, hosts: Sequence[str]) -> list[Ruling]:
+        """The rulings for many hosts."""
+        domain_of, rulings = self.places.get, self.rulings
+        if self.rule.level is Level.HOST:
+            return [rulings[domain_of(host, host)] for host in hosts]
+        return [rulings[domain_of(host)] for host in hosts]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -212,6 +219,27 @@ class GroupRulings:
     def of(self, host: str) -> Ruling:
         """What all rules say to the host."""
         return _all_of([rule.of(host) for rule in self.rules])
+
+    def of_all(self, hosts: Sequence[str]) -> list[Ruling]:
+        """What all rules say to each of many hosts: the same, in less time.
+        """
+        said = zip(*[rule.of_all(hosts) for rule in self.rules], strict=True)
+        if not self.rules:
+            return [GOOD] * len(hosts)
+        # Few different things are said to many hosts.
+        good = (GOOD,) * len(self.rules)
+        known: dict[tuple[int, ...], Ruling] = {}
+        found = []
+        for one in said:
+            if one == good:  # by identity, so quick
+                found.append(GOOD)
+                continue
+            key = tuple(map(id, one))
+            ruling = known.get(key)
+            if ruling is None:
+                ruling = known[key] = _all_of(one)
+            found.append(ruling)
+        return found
 
 
 def judge_domains(
@@ -230,7 +258,7 @@ def judge_domains(
     judge = _Judge(state, before, evacuation)
     names = domains.all(rule.level)
     elsewhere = judge.ruling(None)
-    found: dict[str, Ruling] = dict.fromkeys(names, elsewhere)
+    found: dict[str | None, Ruling] = dict.fromkeys(names, elsewhere)
     if rule.kind is RuleKind.FENCE:
         special = {*rule.domains, *state.counts}
     else:
@@ -360,7 +388,7 @@ class _Judge:
                 f"then holds {least}, the fullest {most} ({text})")
 
 
-def _all_of(rulings: list[Ruling]) -> Ruling:
+def _all_of(rulings: Sequence[Ruling]) -> Ruling:
     spoken = [ruling for ruling in rulings if ruling is not GOOD]
     if not spoken:
         return GOOD

@@ -86,7 +86,9 @@ def conflicts(
     # make it while rules are left out: then leaving out never makes it worse
     # and what remains is a true cause.
     domains = domains.within(left)
-    found = []
+    found: list[tuple[tuple[Rule, ...], Domains]] = []
+    if not Question((), domains).feasible(members):
+        return found  # not for the rules: no host takes servers
     while left and not Question(tuple(left), domains).feasible(members):
         core = list(left)
         for rule in sorted(left, key=_told_last):
@@ -140,9 +142,9 @@ def _explained(
     usable = [host for host in domains.places(Level.HOST)
               if all(_inside(rule, host, domains) for rule in rules)]
     wishes = "; ".join(_wish(rule, usable, domains) for rule in rules)
+    leave = "together they leave" if len(rules) > 1 else "it leaves"
     reason = (
-        f"{wishes}: together they leave room for {placed} of "
-        f"{_members(wanted)}")
+        f"{wishes}: {leave} room for {placed} of {_members(wanted)}")
     return reason, _example(rules, domains, where, placed)
 
 
@@ -171,8 +173,8 @@ def _wish(rule: Rule, usable: list[str], domains: Domains) -> str:
         text_of_minimum = ""
         if eligible < (rule.min_domains or 0):
             text_of_minimum = (
-                f", and fewer than {rule.min_domains} count as having an "
-                f"empty one")
+                f", and with fewer than {rule.min_domains} the emptiest "
+                f"counts as 0")
         wishes.append(
             f"wants no {level} of {eligible} to hold more than "
             f"{rule.max_skew} above the emptiest{text_of_minimum}")
