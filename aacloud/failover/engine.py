@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import logging
-import os
-import socket
 import threading
 
 from oslo_config import cfg
@@ -16,6 +14,7 @@ from aacloud.clouds import nova
 from aacloud.clouds import pace as paces
 from aacloud.coordination import clock as clocks
 from aacloud.coordination import leader
+from aacloud.coordination import terms
 from aacloud.db import api as db_api
 from aacloud.db import engine as db_engine
 from aacloud.db import journal as journals
@@ -42,14 +41,6 @@ STOP_S = 10.0
 STUCK_S = 30.0
 
 
-def member_id(conf: cfg.ConfigOpts) -> str:
-    """The name of this engine among the others."""
-    return (
-        conf.aacloud_coordination.member_id
-        or f"{socket.gethostname()}:{os.getpid()}"
-    )
-
-
 class FailoverDaemon:
     """See :class:`aacloud.service.Daemon`."""
 
@@ -57,7 +48,7 @@ class FailoverDaemon:
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
-        self._member = member_id(conf)
+        self._member = terms.member_id(conf)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         try:
@@ -68,7 +59,7 @@ class FailoverDaemon:
             raise aacloud_conf.ConfigurationError(
                 [str(error)]) from error
         clock = clocks.Clock()
-        term = overseer.Term()
+        term = terms.Term()
         self._database = db_engine.Database(conf)
         self._journal = journals.Journal(self._database, lambda: term.epoch)
         self._world = worlds.World(clock.monotonic(), clock)

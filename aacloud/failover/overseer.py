@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import datetime
 import logging
 import threading
-import typing
 
+from aacloud.coordination import terms
 from aacloud.core import brakes
 from aacloud.core import hosts as host_records
 from aacloud.core import incidents
@@ -42,27 +42,6 @@ ASK_EVERY = 2.0
 Modes = Mapping[tuple[topology.Level, str], brakes.Mode]
 
 
-class Lease(typing.Protocol):
-    """What is asked of the leader lease."""
-
-    def valid(self) -> bool:
-        """Whether this engine may act as the leader right now."""
-
-    @property
-    def trouble(self) -> str | None:
-        """Why the coordination service cannot be used, or None."""
-
-    def resign(self, reason: str) -> None:
-        """Give the leadership back and campaign anew."""
-
-
-class Term:
-    """The epoch that this engine leads with; None while it does not."""
-
-    def __init__(self) -> None:
-        self.epoch: int | None = None
-
-
 class Overseer:
     """Judges, opens incidents, and keeps a worker for each open one.
 
@@ -74,8 +53,8 @@ class Overseer:
     def __init__(
         self,
         context: contexts.Context,
-        lease: Lease,
-        term: Term,
+        lease: terms.Lease,
+        term: terms.Term,
         story: db_api.Incidents,
         *,
         member: str,

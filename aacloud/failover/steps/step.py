@@ -4,22 +4,15 @@
 from __future__ import annotations
 
 import logging
-import re
 from typing import Any
 
+from aacloud.coordination import waits
 from aacloud.core import brakes
 from aacloud.core import incidents
 from aacloud.core import steps
 from aacloud.failover import context as contexts
 
 LOG = logging.getLogger(__name__)
-
-#: What differs between two texts that say the same: ids of requests and
-#: objects, and numbers.
-_VARYING = re.compile(
-    r"(?:req-)?[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}"
-    r"|0x[0-9a-f]+|\d+(?:\.\d+)?")
-
 
 #: In these states nothing depends on the servers, and with a whole data
 #: centre dead there are hundreds of incidents in them.
@@ -58,7 +51,9 @@ def wait(
     Two texts that differ in numbers and ids alone are the same: seconds
     pass, and each request has an id of its own.
     """
-    if incident.waiting is not None and _same(incident.waiting, why):
+    if incident.waiting is not None and waits.same_reason(
+        incident.waiting, why
+    ):
         return incident
     LOG.warning(
         "Incident %s of host %s (%s) waits: %s",
@@ -67,10 +62,6 @@ def wait(
         incident, incident.state, event_text=why, waiting=why)
     context.notifier.incident(written)
     return written
-
-
-def _same(one: str, other: str) -> bool:
-    return _VARYING.sub("#", one) == _VARYING.sub("#", other)
 
 
 def require_lead(context: contexts.Context) -> None:

@@ -19,6 +19,7 @@ from oslo_config import cfg
 
 from aacloud import conf as aacloud_conf
 from aacloud.clouds import pace as paces
+from aacloud.coordination import terms
 from aacloud.core import brakes
 from aacloud.core import incidents
 from aacloud.core import observations
@@ -158,7 +159,7 @@ class Engine:
         self.stage = stage
         clock = stage.time.clock()
         self.lease = ScriptedLease()
-        self.term = overseer.Term()
+        self.term = terms.Term()
         self.journal = WatchedJournal(
             stage.states, stage.database, lambda: self.term.epoch,
             now=clock.utcnow)

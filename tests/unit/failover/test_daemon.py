@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import os
 import pathlib
 import threading
 import time
@@ -13,6 +14,7 @@ from oslo_messaging import conffixture
 import pytest
 
 from aacloud import conf as aacloud_conf
+from aacloud.coordination import terms
 from aacloud.core import observations
 from aacloud.core import topology as topologies
 from aacloud.db import api as db_api
@@ -156,10 +158,10 @@ class TestConfiguration:
             place.daemon()
 
     def test_its_name(self, place):
-        assert engine.member_id(place.configuration("here")) == "here"
+        assert terms.member_id(place.configuration("here")) == "here"
         conf = place.configuration("")
         conf.set_override("member_id", None, "aacloud_coordination")
-        assert engine.member_id(conf).endswith(f":{engine.os.getpid()}")
+        assert terms.member_id(conf).endswith(f":{os.getpid()}")
 
 
 class TestReload:
