@@ -8,6 +8,8 @@ operator set it up.
 
 from __future__ import annotations
 
+from typing import Any
+
 from oslo_config import cfg
 import oslo_messaging
 
@@ -24,8 +26,24 @@ def connect(conf: cfg.ConfigOpts) -> snapshot_client.MessagingBus:
     return snapshot_client.MessagingBus(lambda: _transport(conf))
 
 
+class _Beside(cfg.ConfigOpts):
+    """Options of the same files; those only the others know are theirs."""
+
+    def __init__(self, others: cfg.ConfigOpts) -> None:
+        super().__init__()
+        self._others = others
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except cfg.NoSuchOptError:
+            # oslo.messaging registers some of its options with the global
+            # object alone, and reads them of whatever it is given.
+            return getattr(self._others, name)
+
+
 def _transport(conf: cfg.ConfigOpts) -> messaging.RPCTransport:
-    own = cfg.ConfigOpts()
+    own = _Beside(conf)
     own(
         [],
         project=conf.project,

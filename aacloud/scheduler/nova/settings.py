@@ -36,6 +36,9 @@ def read(conf: cfg.ConfigOpts) -> Settings:
     """Read them of the options of the process."""
     conf_scheduler.register_opts(conf)
     group = getattr(conf, conf_scheduler.GROUP)
-    return Settings(**{
+    values = {
         field.name: getattr(group, field.name)
-        for field in dataclasses.fields(Settings)})
+        for field in dataclasses.fields(Settings)}
+    for name in ("on_unknown", "unknown_hint"):
+        values[name] = rules.OnUnknown(values[name])
+    return Settings(**values)

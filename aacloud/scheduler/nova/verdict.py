@@ -11,7 +11,9 @@ from typing import Any
 from aacloud.core import rules
 from aacloud.core.rules import placement
 
-_Tables = tuple[tuple[Mapping[str, str] | None, Mapping[str, Any]], ...]
+#: Host -> domain (None: the host itself), and what is said to the domains.
+_Tables = tuple[
+    tuple[Mapping[str, str] | None, Mapping[str | None, Any]], ...]
 
 
 class Verdict:
@@ -33,7 +35,8 @@ class Verdict:
             for rule in group.rules:
                 by_level.setdefault(rule.rule.level, []).append(rule)
         told: list[tuple[
-            Mapping[str, str] | None, dict[str, rules.Ruling]]] = []
+            Mapping[str, str] | None,
+            dict[str | None, rules.Ruling]]] = []
         for level, found in by_level.items():
             merged = _merge([one.rulings for one in found])
             if level is rules.Level.HOST:
@@ -107,7 +110,7 @@ class Verdict:
 
 def _merge(
     tables: Sequence[rules.DomainRulings],
-) -> dict[str, rules.Ruling]:
+) -> dict[str | None, rules.Ruling]:
     """Domain -> ruling, without the domains nobody says anything to."""
     good = placement.GOOD
     told = [
