@@ -11,7 +11,9 @@ import time
 import typing
 from typing import Any
 
+from keystoneauth1 import adapter
 from keystoneauth1 import session as ks_session
+import novaclient
 from novaclient import api_versions
 from novaclient import client as nova_client
 
@@ -137,19 +139,31 @@ class ComputeApi:
         with self._lock:
             client = self._clients.get(version)
             if client is None:
-                client = typing.cast(
-                    http.Client,
-                    nova_client.SessionClient(
-                        session=self._session,
-                        service_type="compute",
-                        interface=self._interface,
-                        region_name=self._region,
-                        global_request_id=self._request_id,
-                        api_version=api_versions.APIVersion(version),
-                    ),
-                )
-                self._clients[version] = client
+                client = self._clients[version] = self._made(version)
             return client
+
+    def _made(self, version: str) -> http.Client:
+        options = {
+            "service_type": "compute",
+            "interface": self._interface,
+            "region_name": self._region,
+            "global_request_id": self._request_id,
+        }
+        wanted = api_versions.APIVersion(version)
+        if wanted > novaclient.API_MAX_VERSION:
+            # novaclient refuses what is younger than itself; Nova need not.
+            return typing.cast(
+                http.Client,
+                adapter.LegacyJsonAdapter(
+                    self._session, default_microversion=version, **options
+                ),
+            )
+        return typing.cast(
+            http.Client,
+            nova_client.SessionClient(
+                session=self._session, api_version=wanted, **options
+            ),
+        )
 
     def capped(self, wanted: str) -> str:
         """Return the wanted microversion, or Nova's highest if it is lower."""
