@@ -81,12 +81,15 @@ class OperatorCases:
             State.PLANNED,
             State.FENCING,
             State.FENCED,
+            State.FORCED_DOWN,
+            State.EVACUATING,
+            State.VERIFYING,
         ):
             incident = leader.journal.advance(
                 incident, state, event_text=state.value
             )
         before = leader.journal.events(incident.id)
-        with pytest.raises(errors.CommandRefused, match="is fenced"):
+        with pytest.raises(errors.CommandRefused, match="is verifying"):
             interface.write_command(
                 incident.id, incidents.Command.CANCEL, by="ann", reason=""
             )
