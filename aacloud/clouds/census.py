@@ -94,27 +94,32 @@ class Census:
 
     def server_groups(self) -> tuple[recovery.GroupView, ...]:
         """Return all of Nova's own server groups."""
-        what = "list server groups"
         found: list[recovery.GroupView] = []
         while True:
             # One is asked for again: when it is not at its place any more,
             # a group before it is gone, and another one was skipped.
-            offset = max(0, len(found) - 1)
-            page = [
-                views.parsed(what, views.group, one)
-                for one in self._api.read(
-                    V_GROUPS, "/os-server-groups", "server_groups", what,
-                    {"all_projects": "True", "offset": offset},
-                )
-            ]
+            page = self._groups_from(max(0, len(found) - 1))
             if found and (not page or page[0].id != found[-1].id):
                 raise errors.CloudUnknown(
-                    f"{what}: groups were deleted while they were listed"
+                    "list server groups: groups were deleted while they were"
+                    " listed"
                 )
+            # Where a page has one group only, the next one is looked for.
             fresh = page[1:] if found else page
+            fresh = fresh or self._groups_from(len(found))
             if not fresh:
                 return tuple(found)
             found.extend(fresh)
+
+    def _groups_from(self, offset: int) -> list[recovery.GroupView]:
+        what = "list server groups"
+        return [
+            views.parsed(what, views.group, one)
+            for one in self._api.read(
+                V_GROUPS, "/os-server-groups", "server_groups", what,
+                {"all_projects": "True", "offset": offset},
+            )
+        ]
 
     def _hosts_of(self, uuids: Collection[str]) -> dict[str, str]:
         """Return where servers are; those that are gone are left out."""
