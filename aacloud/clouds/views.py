@@ -135,6 +135,8 @@ def group(document: Json) -> recovery.GroupView:
         policy=document["policy"],
         members=tuple(document["members"]),
         max_per_host=int(rules.get("max_server_per_host", 1)),
+        name=document.get("name") or "",
+        project_id=document.get("project_id") or "",
     )
 
 

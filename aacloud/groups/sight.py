@@ -84,6 +84,18 @@ class Reader:
             servers, frozenset(uuids) - set(servers), moving, asked,
             whole=False)
 
+    def servers(
+        self, uuids: Collection[str]
+    ) -> Mapping[str, recovery.ServerView]:
+        """These servers as Nova shows them, without those that it lacks.
+
+        :raises cloud_errors.CloudError: not all of them could be read
+        """
+        if len(uuids) > ONE_BY_ONE:
+            known = {one.uuid: one for one in self._cloud.servers_all()}
+            return {uuid: known[uuid] for uuid in uuids if uuid in known}
+        return self._one_by_one(uuids, full=False)
+
     def gone(self, uuids: Collection[str]) -> frozenset[str]:
         """Which of these servers Nova does not have any more.
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Mapping
 import dataclasses
+import functools
 import logging
 import threading
 
@@ -29,7 +30,7 @@ LOG = logging.getLogger(__name__)
 LONGEST_PAUSE = 30.0
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Surroundings:
     """The hosts of the cloud as they were at one look.
 
@@ -48,7 +49,25 @@ class Surroundings:
 
     def domains(self) -> rules.Domains:
         """The domains that all rules of these surroundings are judged by."""
-        return rules.Domains(self.topology, self.dead_dcs, self.closed)
+        return _domains(self)
+
+    def zones(self) -> Mapping[str, frozenset[str]]:
+        """Availability zone -> its hosts."""
+        return _zones(self)
+
+
+@functools.lru_cache(maxsize=4)
+def _domains(here: Surroundings) -> rules.Domains:
+    return rules.Domains(here.topology, here.dead_dcs, here.closed)
+
+
+@functools.lru_cache(maxsize=4)
+def _zones(here: Surroundings) -> Mapping[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for name, host in here.hosts.items():
+        if host.zone is not None:
+            found.setdefault(host.zone, set()).add(name)
+    return {zone: frozenset(names) for zone, names in found.items()}
 
 
 def lost_dcs(
@@ -97,6 +116,8 @@ class Watcher:
         self._topology_every_s = topology_every_s
         self._clock = clock or clocks.Clock()
         self._now: Surroundings | None = None
+        #: When the topology was read that is not as the one before.
+        self.topology_at = float("-inf")
         self._topology_due = float("-inf")
         self._topology = topologies.Topology({})
         self._failures = 0
@@ -126,9 +147,7 @@ class Watcher:
         asked = self._clock.monotonic()
         try:
             if asked >= self._topology_due or not self._topology.hosts:
-                self._topology, problems = (
-                    topologies.topology_from_aggregates(
-                        self._cloud.aggregates()))
+                problems = self._read_topology(asked)
                 self._topology_due = asked + self._topology_every_s
                 if problems and self._pace.due("topology") is not None:
                     LOG.warning("The topology has gaps: %s", problems[0])
@@ -145,6 +164,14 @@ class Watcher:
         self.trouble = None
         self._take(hosts, asked)
         return self._every_s
+
+    def _read_topology(self, asked: float) -> tuple[str, ...]:
+        read, problems = topologies.topology_from_aggregates(
+            self._cloud.aggregates())
+        if read != self._topology:
+            self._topology = read
+            self.topology_at = asked
+        return problems
 
     def _take(
         self, hosts: Mapping[str, adoption_live.HostNow], asked: float

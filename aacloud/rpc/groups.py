@@ -20,7 +20,8 @@ inspect           ``groups``: ids              ``reports``: Report
 preview           ``group``: id, ``joining``,  ``report``: Report,
                   ``leaving``: ids             ``plan``: Plan or null
 repair            ``group``: id or null,       ``plan``: Plan
-                  ``dry_run``
+                  ``dry_run``, ``by``,
+                  ``project_id``
 wait_acked        ``revision``                 ``schedulers``: Ack
 import_native     ``group``: id or null        ``groups``: NativeGroup
 resolve_group     ``text``, ``project_id``     ``group``: id or null
@@ -73,13 +74,16 @@ class GroupsClient:
     """The end of the one who asks.
 
     :param transport: of :func:`messaging.init`
+    :param server: the engine to be asked; any, if not given
     """
 
-    def __init__(self, transport: messaging.RPCTransport) -> None:
+    def __init__(
+        self, transport: messaging.RPCTransport, server: str | None = None
+    ) -> None:
         self._client = messaging.get_client(
             transport,
             oslo_messaging.Target(
-                exchange=EXCHANGE, topic=TOPIC, version=VERSION
+                exchange=EXCHANGE, topic=TOPIC, version=VERSION, server=server
             ),
             timeout=ASK_S,
         )
@@ -146,7 +150,12 @@ class GroupsClient:
         )
 
     def repair(
-        self, group: str | None, *, dry_run: bool
+        self,
+        group: str | None,
+        *,
+        dry_run: bool,
+        by: str,
+        project_id: str | None = None,
     ) -> group_messages.Plan:
         """Return the plan that mends a group, or all groups.
 
@@ -154,10 +163,19 @@ class GroupsClient:
         run, else as one that waits for approval or, where none is needed,
         is approved.
 
+        :param by: who asks for it
+        :param project_id: of the one who asks
         :raises EngineUnavailable: see there
         :raises EngineRefused: another plan is under way, for instance
         """
-        body = self._ask("repair", CALCULATE_S, group=group, dry_run=dry_run)
+        body = self._ask(
+            "repair",
+            CALCULATE_S,
+            group=group,
+            dry_run=dry_run,
+            by=by,
+            project_id=project_id,
+        )
         return self._one(body, "plan", group_messages.parse_plan)
 
     def wait_acked(

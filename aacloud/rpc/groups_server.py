@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+import dataclasses
 import logging
 from typing import Any
 from typing import Protocol
@@ -31,6 +32,21 @@ LOG = logging.getLogger(__name__)
 WORKERS = 16
 
 Body = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RepairQuestion:
+    """Somebody wants a plan.
+
+    :ivar group: the one to be mended; None: all in mode ``repair``
+    :ivar dry_run: it is only to be looked at
+    :ivar project_id: of the one who asks
+    """
+
+    group: str | None
+    dry_run: bool
+    by: str
+    project_id: str | None
 
 
 class Answers(Protocol):
@@ -60,9 +76,9 @@ class Answers(Protocol):
         """How a group would stand, and what would mend it."""
 
     def repair(
-        self, group: str | None, dry_run: bool, patience_s: float
+        self, question: RepairQuestion, patience_s: float
     ) -> group_messages.Plan:
-        """The plan that mends a group or all; stored unless a dry run."""
+        """The plan that mends a group or all, stored."""
 
     def wait_acked(
         self, revision: int, patience_s: float
@@ -153,7 +169,11 @@ class GroupsEndpoint:
 
         def work(asked: Mapping[str, Any]) -> Body:
             plan = self._answers.repair(
-                _maybe(asked, "group"), envelope.flag_of(asked, "dry_run"),
+                RepairQuestion(
+                    group=_maybe(asked, "group"),
+                    dry_run=envelope.flag_of(asked, "dry_run"),
+                    by=envelope.text_of(asked, "by"),
+                    project_id=_maybe(asked, "project_id")),
                 _patience(asked))
             return {"plan": group_messages.plan_body(plan)}
 

@@ -28,8 +28,6 @@ from aacloud.rpc import rates
 
 LOG = logging.getLogger(__name__)
 
-#: The engines' own copy of all notifications.
-POOL = "aacloud-groups"
 #: The hint that makes a server a member at its birth: a group's id or name.
 HINT = "ha_group"
 #: Notifications that an engine handles at a time.
@@ -215,6 +213,7 @@ def listener(
     pause: Callable[[float], object],
     *,
     topics: Sequence[str],
+    pool: str,
     exchange: str = NOVA_EXCHANGE,
     keystone_topics: Sequence[str] = (KEYSTONE_TOPIC,),
 ) -> messaging.BackgroundServer:
@@ -222,6 +221,7 @@ def listener(
 
     :param handle: is called by several threads
     :param topics: of Nova's versioned notifications
+    :param pool: all engines name the same: they share one copy of all
     :param keystone_topics: of Keystone's
     """
     targets = [
@@ -234,7 +234,7 @@ def listener(
     def make() -> oslo_messaging.MessageHandlingServer:
         return oslo_messaging.get_notification_listener(
             transport, targets, [NotificationEndpoint(handle, pause)],
-            executor="threading", allow_requeue=True, pool=POOL)
+            executor="threading", allow_requeue=True, pool=pool)
 
     return messaging.BackgroundServer(
         "Nova's notifications", make, workers=WORKERS)

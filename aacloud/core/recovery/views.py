@@ -39,6 +39,8 @@ class GroupView:
     members: tuple[str, ...]
     max_per_host: int = 1
     hosts: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    name: str = ""
+    project_id: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

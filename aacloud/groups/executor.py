@@ -1,0 +1,430 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carries out plans, one at a time, by live migrations.
+
+It holds no state that counts: each turn reads the plans from the journal,
+does what ``core.planwork`` asks for, and journals the result. So another
+engine can go on from wherever this one was killed. Right before a step is
+begun it is checked again against what the cloud is then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Mapping
+from collections.abc import Sequence
+from concurrent import futures
+import dataclasses
+import datetime
+import logging
+
+from oslo_config import cfg
+
+from aacloud.clouds import errors as cloud_errors
+from aacloud.clouds import live_migration
+from aacloud.clouds import mover as movers
+from aacloud.clouds import moves
+from aacloud.clouds import pace as paces
+from aacloud.clouds import ports
+from aacloud.coordination import clock as clocks
+from aacloud.coordination import waits
+from aacloud.core import concurrency
+from aacloud.core import groups as core_groups
+from aacloud.core import incidents
+from aacloud.core import planwork
+from aacloud.core import windows
+from aacloud.db import errors as db_errors
+from aacloud.db import plans as plan_stores
+from aacloud.groups import ledger as ledgers
+from aacloud.groups import metrics
+from aacloud.groups import policies
+from aacloud.groups import rechecking
+from aacloud.rpc import rates
+
+LOG = logging.getLogger(__name__)
+
+_A = planwork.PlanAct
+_S = core_groups.StepState
+
+#: Seconds between two looks while nothing is to be done.
+IDLE_S = 2.0
+#: Shortest pause between two turns of a plan, seconds.
+SHORTEST_S = 0.05
+#: Longest pause after errors in a row, seconds.
+LONGEST_S = 15.0
+
+
+class LeadershipEnded(Exception):
+    """This engine must not act any more; another one goes on."""
+
+
+@dataclasses.dataclass(slots=True)
+class _Work:
+    """What is known of the plan at hand beside the journal.
+
+    :ivar aborted: migrations that Nova was asked to abort
+    """
+
+    mover: movers.Mover
+    ledger: ledgers.PlanLedger
+    aborted: set[int] = dataclasses.field(default_factory=set)
+
+
+class Executor:
+    """All methods are called by one thread.
+
+    :param may_act: whether this engine leads, asked right before each call
+        to the cloud that changes anything
+    :param epoch: the epoch that it leads with
+    :param hold: why nothing may begin now, from outside
+    :param recheck: is told the groups of a plan that ended
+    """
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        plans: plan_stores.Plans,
+        cloud: ports.Cloud,
+        checks: rechecking.Rechecker,
+        *,
+        may_act: Callable[[], bool],
+        epoch: Callable[[], int | None],
+        hold: Callable[[], Sequence[str]],
+        recheck: Callable[[Collection[str]], None],
+        domains: Callable[[], Mapping[str, tuple[str, str]]],
+        clock: clocks.Clock | None = None,
+        pool: Callable[[], futures.Executor] | None = None,
+        times: moves.MoverTimes | None = None,
+    ) -> None:
+        self._conf = conf
+        self._plans = plans
+        self._cloud = cloud
+        self._checks = checks
+        self._may_act = may_act
+        self._epoch = epoch
+        self._hold = hold
+        self._recheck = recheck
+        self._domains = domains
+        self._clock = clock or clocks.Clock()
+        self._pool = pool
+        self._times = times
+        self._work: dict[str, _Work] = {}
+        self._failures = 0
+        self._log_pace = rates.LogPace(clock=self._clock.monotonic)
+
+    def close(self) -> None:
+        """Send nothing more; what is under way goes on by itself."""
+        for plan_id in list(self._work):
+            self._drop(plan_id)
+
+    def look(self) -> float:
+        """Take a turn with each plan; never raises.
+
+        :returns: seconds until the next look
+        """
+        if not self._may_act():
+            self.close()
+            return IDLE_S
+        try:
+            pause = self._look()
+        except (db_errors.StaleJournal, LeadershipEnded) as error:
+            LOG.info("Plans: %s", error)
+            self.close()
+            return self._later()
+        except (db_errors.DatabaseError, cloud_errors.CloudError) as error:
+            pause = self._later()
+            held_back = self._log_pace.due("unreachable")
+            if held_back is not None:
+                LOG.warning(
+                    "Plans do not go on (%s); trying again in %.1f s%s",
+                    error, pause, self._log_pace.text(held_back))
+            return pause
+        except Exception as error:
+            metrics.STEP_FAILURES.inc()
+            pause = self._later()
+            if self._log_pace.due(type(error).__name__) is not None:
+                LOG.exception("A plan's turn failed; it is tried again")
+            return pause
+        self._failures = 0
+        return pause
+
+    def _later(self) -> float:
+        self._failures += 1
+        return float(min(LONGEST_S, 0.5 * 2 ** min(self._failures, 8)))
+
+    def _look(self) -> float:
+        plans = list(reversed(self._plans.list(is_open=True)))
+        for gone in set(self._work) - {plan.id for plan in plans}:
+            self._drop(gone)
+        first = _first(plans)
+        pauses = [self._turn(plan, first) for plan in plans]
+        return min(pauses, default=IDLE_S)
+
+    def _drop(self, plan_id: str) -> None:
+        work = self._work.pop(plan_id, None)
+        if work is not None:
+            work.mover.close()
+
+    # -- a turn -------------------------------------------------------------
+
+    def _turn(
+        self, plan: core_groups.Plan, first: core_groups.Plan | None
+    ) -> float:
+        if plan.epoch != self._epoch():
+            raise LeadershipEnded("the plans belong to another leadership")
+        steps = self._plans.steps(plan.id)
+        limits = policies.plan_limits(self._conf)
+        todo = planwork.next_plan_step(
+            self._view(plan, first), steps, self._clock.utcnow(), limits)
+        if todo.act is _A.ADVANCE and todo.to is not None:
+            return self._advance(plan, steps, todo.to, todo.reasons)
+        if todo.act is _A.SKIP:
+            self._skip(steps, todo.skip)
+            return SHORTEST_S
+        if todo.act is _A.START:
+            return self._start(plan, steps, todo)
+        if todo.act is _A.FOLLOW:
+            return self._follow(plan, steps, todo.reasons)
+        if todo.act is _A.HOLD:
+            self._wait(plan, todo.reasons)
+        return IDLE_S
+
+    def _view(
+        self, plan: core_groups.Plan, first: core_groups.Plan | None
+    ) -> planwork.PlanView:
+        now = self._clock.utcnow()
+        opening = following = None
+        if plan.window is not None:
+            window = windows.parse_window(plan.window)
+            opening = windows.is_open(window, now)
+            coming = windows.next_open(window, now)
+            following = None if coming is None else coming.opens_at
+        since = (
+            opening.opens_at if opening is not None
+            else now - datetime.timedelta(hours=24))
+        rest = datetime.timedelta(
+            seconds=self._conf.aacloud_groups.cool_down)
+        hold = tuple(self._hold())
+        if first is not None and first.id != plan.id:
+            hold = (*hold, f"plan {first.id} is carried out first")
+        return planwork.PlanView(
+            plan=plan, window=opening, next_open=following,
+            moves_in_window=self._plans.moves_begun_since(since),
+            moved_at=self._plans.moved_since(now - rest, but_plan=plan.id),
+            domains=self._domains(), hold=hold)
+
+    def _advance(
+        self,
+        plan: core_groups.Plan,
+        steps: Sequence[core_groups.PlanStep],
+        to: core_groups.PlanState,
+        reasons: Sequence[str],
+    ) -> float:
+        text = "; ".join(reasons)
+        summary = dict(plan.summary)
+        closing = to in core_groups.CLOSED_PLANS
+        if closing:
+            summary["steps"] = {
+                state.value: sum(step.state is state for step in steps)
+                for state in core_groups.StepState
+                if any(step.state is state for step in steps)}
+        try:
+            self._plans.advance(plan, to, event_text=text, summary=summary)
+        except db_errors.Duplicate as error:
+            self._wait(plan, (f"{error}: stop one of them",))
+            return IDLE_S
+        LOG.info("Plan %s is %s: %s", plan.id, to.value, text)
+        if closing:
+            metrics.PLANS.labels(to.value).inc()
+            for step in steps:
+                if step.state in core_groups.SETTLED_STEPS:
+                    metrics.STEPS.labels(step.state.value).inc()
+            self._drop(plan.id)
+            self._recheck(plan.groups)
+        return SHORTEST_S
+
+    def _skip(
+        self,
+        steps: Sequence[core_groups.PlanStep],
+        skip: Mapping[int, str],
+    ) -> None:
+        """Leave steps out, each with its reason."""
+        self._plans.update_steps([
+            plan_stores.StepChange(
+                step, _S.SKIPPED, {"reason": skip[step.number]},
+                f"step {step.number}, {step.name}, is left out: "
+                f"{skip[step.number]}")
+            for step in steps if step.number in skip])
+
+    def _wait(
+        self, plan: core_groups.Plan, reasons: Sequence[str]
+    ) -> None:
+        why = "; ".join(reasons)
+        if not why or waits.same_reason(
+            plan.waiting or "", why):
+            return
+        LOG.info("Plan %s waits: %s", plan.id, why)
+        self._plans.advance(plan, plan.state, event_text=why, waiting=why)
+
+    def _goes_on(self, plan: core_groups.Plan) -> None:
+        if plan.waiting:
+            self._plans.advance(
+                plan, plan.state, event_text="goes on", waiting=None)
+
+    # -- moving -------------------------------------------------------------
+
+    def _start(
+        self,
+        plan: core_groups.Plan,
+        steps: Sequence[core_groups.PlanStep],
+        todo: planwork.NextPlanStep,
+    ) -> float:
+        chosen = [
+            step for step in steps
+            if step.number in todo.start or step.state is _S.CLAIMED]
+        flying = [
+            step for step in steps
+            if step.state in core_groups.STEPS_IN_FLIGHT
+            and step.state is not _S.CLAIMED]
+        try:
+            verdict = self._checks.check(plan, steps, chosen)
+        except (cloud_errors.CloudError, rechecking.NotKnown) as error:
+            self._round(plan, steps, flying, send=False)
+            self._wait(plan, (
+                f"nothing is begun, the cloud cannot be read: {error}",))
+            return self._later()
+        if verdict.refused:
+            self._skip(steps, verdict.refused)
+            # What follows them is looked at anew.
+            return SHORTEST_S
+        self._goes_on(plan)
+        return self._round(
+            plan, steps, [*flying, *verdict.right], send=True)
+
+    def _follow(
+        self,
+        plan: core_groups.Plan,
+        steps: Sequence[core_groups.PlanStep],
+        reasons: Sequence[str],
+    ) -> float:
+        """Follow what Nova works on; take back what was not sent yet."""
+        claimed = [step for step in steps if step.state is _S.CLAIMED]
+        if claimed:
+            why = "; ".join(reasons)
+            self._plans.update_steps([
+                plan_stores.StepChange(
+                    step, _S.RETRY, {"not_before": None, "reason": why},
+                    f"step {step.number}, {step.name}, is not begun: {why}")
+                for step in claimed])
+            # The mover is to forget them, too.
+            self._drop(plan.id)
+            return SHORTEST_S
+        flying = [
+            step for step in steps
+            if step.state in core_groups.STEPS_IN_FLIGHT]
+        pause = self._round(plan, steps, flying, send=False)
+        self._wait(plan, reasons)
+        return pause
+
+    def _round(
+        self,
+        plan: core_groups.Plan,
+        steps: Sequence[core_groups.PlanStep],
+        given: Sequence[core_groups.PlanStep],
+        *,
+        send: bool,
+    ) -> float:
+        """Let the mover go a round with some of the steps."""
+        work = self._work_of(plan)
+        work.ledger.take(steps)
+        if not given:
+            return IDLE_S
+        came_to = work.mover.round(
+            [step.as_server_record() for step in given], send=send)
+        if came_to.stopped:
+            raise LeadershipEnded("this engine does not lead any more")
+        self._abort_late(plan, work, came_to.records)
+        if work.mover.busy:
+            work.mover.wait(came_to.pause_s)
+            return SHORTEST_S
+        return max(SHORTEST_S, min(came_to.pause_s, IDLE_S))
+
+    def _work_of(self, plan: core_groups.Plan) -> _Work:
+        known = self._work.get(plan.id)
+        if known is None:
+            options = self._conf.aacloud_groups
+            ledger = ledgers.PlanLedger(self._plans)
+            total = options.parallel_total
+            known = _Work(
+                movers.Mover(
+                    live_migration.LiveMigration(
+                        self._cloud.bound(f"req-{plan.id}"),
+                        policies.live_policy(self._conf)),
+                    ledger,
+                    paces.Pace(concurrency.Concurrency(
+                        limit=total, ceiling=total, per_destination=total)),
+                    may_act=self._may_act,
+                    # Another destination is another plan's business.
+                    retry=live_migration.ONE_TRY,
+                    times=self._times or moves.MoverTimes(
+                        verify=options.verify_timeout),
+                    pool=None if self._pool is None else self._pool(),
+                    clock=self._clock.monotonic,
+                    utcnow=self._clock.utcnow),
+                ledger)
+            self._work[plan.id] = known
+        return known
+
+    def _abort_late(
+        self,
+        plan: core_groups.Plan,
+        work: _Work,
+        records: Sequence[incidents.ServerRecord],
+    ) -> None:
+        """Ask Nova to abort what takes far longer than it may."""
+        limit = datetime.timedelta(
+            seconds=self._conf.aacloud_groups.move_timeout)
+        now = self._clock.utcnow()
+        for record in records:
+            migration = record.migration_id
+            if (
+                record.state is not incidents.ServerState.MIGRATING
+                or migration is None or migration in work.aborted
+                or record.requested_at is None
+                or now - record.requested_at < limit
+                or not self._may_act()
+            ):
+                continue
+            work.aborted.add(migration)
+            self._plans.note(
+                plan, f"{record.name}: live migration {migration} takes more "
+                f"than {limit.total_seconds():.0f} s ([aacloud_groups] "
+                "move_timeout): Nova is asked to abort it",
+                server=record.server)
+            try:
+                self._cloud.abort_live_migration(record.server, migration)
+            except (
+                cloud_errors.CloudNotFound, cloud_errors.CloudRefused
+            ) as error:
+                LOG.info(
+                    "Plan %s: live migration %d ended before it was aborted: "
+                    "%s", plan.id, migration, error)
+            except cloud_errors.CloudError as error:
+                LOG.warning(
+                    "Plan %s: it is not known whether live migration %d is "
+                    "aborted: %s", plan.id, migration, error)
+
+
+def _first(plans: Sequence[core_groups.Plan]) -> core_groups.Plan | None:
+    """The plan that is carried out; the others wait until it is through.
+
+    :param plans: the oldest first
+    """
+    for states in (
+        {core_groups.PlanState.RUNNING, core_groups.PlanState.PAUSED},
+        {core_groups.PlanState.APPROVED},
+    ):
+        for plan in plans:
+            if plan.state in states:
+                return plan
+    return None

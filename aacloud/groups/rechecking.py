@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether steps are still right, right before they are begun."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+
+from aacloud.clouds import ports
+from aacloud.core import groups as core_groups
+from aacloud.core import repair
+from aacloud.core import rules
+from aacloud.groups import catalogue as catalogues
+from aacloud.groups import problems
+from aacloud.groups import sight as sights
+from aacloud.groups import surroundings as around
+
+
+class NotKnown(Exception):
+    """There is nothing to check against; the text says why."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """Which steps may be begun.
+
+    :ivar right: they may, also all at once
+    :ivar refused: number of a step -> why it must not be done any more
+    """
+
+    right: tuple[core_groups.PlanStep, ...]
+    refused: Mapping[int, str]
+
+
+class Rechecker:
+    """Reads what steps depend on, fresh, and judges them."""
+
+    def __init__(
+        self,
+        catalogue: catalogues.Catalogue,
+        reader: sights.Reader,
+        watcher: around.Watcher,
+        cloud: ports.Cloud,
+    ) -> None:
+        self._catalogue = catalogue
+        self._reader = reader
+        self._watcher = watcher
+        self._cloud = cloud
+
+    def check(
+        self,
+        plan: core_groups.Plan,
+        steps: Sequence[core_groups.PlanStep],
+        chosen: Sequence[core_groups.PlanStep],
+    ) -> Verdict:
+        """Judge the steps that are to be begun now.
+
+        Each one is judged as if those before it were under way already.
+
+        :param steps: all of the plan
+        :raises NotKnown: the topology was not read yet
+        :raises cloud_errors.CloudError: the servers could not be read
+        :raises db_errors.DatabaseError: the groups could not be read
+        """
+        here = self._watcher.known()
+        if here is None:
+            raise NotKnown(
+                "the topology is not known yet: "
+                f"{self._watcher.trouble or 'it is being read'}")
+        self._catalogue.refresh()
+        mended = self._catalogue.some(plan.groups)
+        concerned = {
+            group.id: group for group in (
+                *mended,
+                *self._catalogue.neighbours(
+                    [step.server for step in chosen]))}
+        sight = self._reader.some(sorted({
+            *(step.server for step in chosen),
+            *(member for group in concerned.values()
+              for member in group.members)}), full=True)
+        if not self._worth_it(mended, sight, here):
+            return Verdict((), {
+                step.number: "the groups of this plan are mended already"
+                for step in steps
+                if step.state in (
+                    core_groups.StepState.PENDING,
+                    core_groups.StepState.CLAIMED,
+                    core_groups.StepState.RETRY)})
+        problem = problems.build(
+            concerned.values(), set(plan.groups), sight, here,
+            self._cloud.capacity(tuple(here.topology.hosts)), resting={})
+        right: list[core_groups.PlanStep] = []
+        refused: dict[int, str] = {}
+        for step in chosen:
+            move = repair.Step(
+                step.number,
+                repair.Move(step.server, step.source, step.destination or ""),
+                step.after, step.why)
+            reason = repair.check_step(problem, move)
+            if reason is not None:
+                refused[step.number] = reason
+                continue
+            right.append(step)
+            problem = _with_move(problem, move)
+        return Verdict(tuple(right), refused)
+
+    @staticmethod
+    def _worth_it(
+        mended: Sequence[rules.Group],
+        sight: sights.Sight,
+        here: around.Surroundings,
+    ) -> bool:
+        """Whether anything is left to be mended."""
+        inspector = rules.Inspector(here.domains())
+        for group in mended:
+            if group.mode is rules.GroupMode.OFF:
+                continue
+            found = inspector.inspect(group, sight.occupancy, age_s=0.0)
+            if any(
+                one.excess and one.rule.required for one in found.rules
+            ):
+                return True
+        return False
+
+
+def _with_move(
+    problem: repair.RepairProblem, step: repair.Step
+) -> repair.RepairProblem:
+    """The picture once the step is under way: both ends are taken."""
+    server = problem.servers[step.move.server]
+    host = problem.hosts[step.move.destination]
+    return dataclasses.replace(
+        problem,
+        servers={
+            **problem.servers,
+            server.uuid: dataclasses.replace(
+                server, also=step.move.destination)},
+        hosts={
+            **problem.hosts,
+            host.name: dataclasses.replace(
+                host, free_vcpus=host.free_vcpus - server.vcpus,
+                free_memory_mb=host.free_memory_mb - server.memory_mb,
+                free_disk_gb=host.free_disk_gb - server.disk_gb)})

@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plans that mend groups: made, and put into the journal.
+
+What is planned for the groups of one window is one plan, of the scope
+``cloud``: with the fewest moves over all of them together. Somebody may also
+ask for the plan of one group, whose scope is the group's id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import datetime
+import logging
+
+from oslo_config import cfg
+
+from aacloud.clouds import ports
+from aacloud.coordination import clock as clocks
+from aacloud.core import groups as core_groups
+from aacloud.core import planwork
+from aacloud.core import repair
+from aacloud.core import rules
+from aacloud.core import windows
+from aacloud.db import plans as plan_stores
+from aacloud.groups import metrics
+from aacloud.groups import policies
+from aacloud.groups import problems
+from aacloud.groups import reports
+from aacloud.groups import sight as sights
+from aacloud.groups import surroundings as around
+from aacloud.rpc import group_messages
+
+LOG = logging.getLogger(__name__)
+
+#: The scope of a plan over many groups.
+CLOUD = "cloud"
+#: Who made a plan that nobody asked for.
+BY = "aacloud-groups"
+#: Without a window the limits of a window hold for so long.
+A_DAY = datetime.timedelta(hours=24)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Season:
+    """Groups to be mended together: they have the same window.
+
+    :ivar window: its text; None: at any time
+    :ivar since: when the limits of this opening began to count
+    :ivar until: when it closes; None: it does not
+    """
+
+    groups: tuple[rules.Group, ...]
+    window: str | None
+    since: datetime.datetime
+    until: datetime.datetime | None
+
+
+class Repairer:
+    """Makes plans. Safe for threads."""
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        plans: plan_stores.Plans,
+        cloud: ports.Cloud,
+        clock: clocks.Clock | None = None,
+    ) -> None:
+        self._conf = conf
+        self._plans = plans
+        self._cloud = cloud
+        self._clock = clock or clocks.Clock()
+        #: Of what no better plan was found, so that it is not looked for
+        #: again and again.
+        self._fruitless: object = None
+
+    # -- by itself ----------------------------------------------------------
+
+    def consider(
+        self,
+        groups: Collection[rules.Group],
+        sight: sights.Sight,
+        here: around.Surroundings,
+        found: Iterable[group_messages.Report],
+    ) -> core_groups.Plan | None:
+        """Make the plan that is due, if one is. Only the leader does.
+
+        :param sight: of the whole cloud
+        :param found: how the groups stand by it
+        :returns: the plan that was put into the journal
+        :raises cloud_errors.CloudError: what is free could not be read
+        :raises db_errors.DatabaseError: the journal could not be written
+        """
+        broken = {
+            report.group_id for report in found
+            if report.state == rules.GroupState.VIOLATING.value}
+        wanted = [
+            group for group in groups
+            if group.id in broken and group.mode is rules.GroupMode.REPAIR]
+        self._drop_outdated(sight, {group.id for group in groups})
+        if not wanted or here.dead_dcs or self._plans.live():
+            return None
+        season = self._season(wanted)
+        if season is None:
+            return None
+        before = self._before(season)
+        stop = planwork.stop_of_replanning(
+            len(before), policies.plan_limits(self._conf))
+        if stop is not None:
+            LOG.debug("No plan is made: %s", stop)
+            return None
+        seen = (
+            season.window, season.since, here.closed,
+            tuple(sorted((group.id, group.revision) for group in groups)),
+            tuple(sorted(sight.occupancy.items())))
+        if seen == self._fruitless:
+            return None
+        problem = self.problem(
+            groups, {group.id for group in season.groups}, sight, here)
+        plan = self.solve(problem)
+        if not plan.steps:
+            self._fruitless = seen
+            for left in plan.left:
+                LOG.warning(
+                    "Group %s cannot be mended: %s: %s", left.group,
+                    rules.format_rule(left.rule), left.reason)
+            return None
+        return self._store(
+            plan, sight, scope=CLOUD, groups=season.groups,
+            state=core_groups.PlanState.AWAITING_APPROVAL
+            if self._conf.aacloud_groups.repair_approval
+            else core_groups.PlanState.APPROVED,
+            window=season.window, by=BY,
+            replan_of=before[0] if before else None)
+
+    def _season(self, wanted: Sequence[rules.Group]) -> Season | None:
+        """The groups that are mended next: those whose window closes first.
+
+        With approval a plan is made before its window opens, so that there
+        is time to look at it.
+        """
+        now = self._clock.utcnow()
+        by_window: dict[str | None, list[rules.Group]] = {}
+        for group in wanted:
+            text = group.window or self._conf.aacloud_groups.default_window
+            by_window.setdefault(text or None, []).append(group)
+        seasons = []
+        for text, members in by_window.items():
+            opening = self._opening(text, now)
+            if opening is not None:
+                seasons.append(Season(
+                    tuple(members), text, opening.opens_at,
+                    None if text is None else opening.closes_at))
+        return min(
+            seasons, default=None, key=lambda one: (
+                one.until is None, one.until or now, one.window or ""))
+
+    def _opening(
+        self, text: str | None, now: datetime.datetime
+    ) -> windows.OpenWindow | None:
+        if text is None:
+            return windows.OpenWindow(now - A_DAY, now)
+        try:
+            window = windows.parse_window(text)
+        except windows.WindowError as error:
+            LOG.warning("Groups are not mended: %s", error)
+            return None
+        opening = windows.is_open(window, now)
+        if opening is None and self._conf.aacloud_groups.repair_approval:
+            opening = windows.next_open(window, now)
+        return opening
+
+    def _before(self, season: Season) -> Sequence[core_groups.Plan]:
+        """The plans that were begun in this opening, the newest first."""
+        return [
+            plan for plan in self._plans.list(
+                scope=CLOUD, created_since=season.since)
+            if plan.window == season.window
+            and plan.state is not core_groups.PlanState.DRAFT
+            and plan.summary.get("superseded") is None]
+
+    def _drop_outdated(
+        self, sight: sights.Sight, groups: Collection[str]
+    ) -> None:
+        """Give up plans that nobody approved and that are not right now."""
+        for plan in self._plans.live():
+            if plan.state is not core_groups.PlanState.AWAITING_APPROVAL or (
+                plan.orders
+            ):
+                continue
+            strange = [
+                step.name for step in self._plans.steps(plan.id)
+                if step.server not in sight.servers
+                or not _leads_on(step, sight)]
+            lost = set(plan.groups) - set(groups)
+            if not strange and not lost:
+                continue
+            why = (
+                f"{strange[0]} is not where it was" if strange
+                else f"group {sorted(lost)[0]} is no more")
+            self._plans.advance(
+                plan, core_groups.PlanState.EXPIRED,
+                event_text=(
+                    f"the cloud is not the one that it was made for: {why}. "
+                    "It is planned anew"),
+                summary={**plan.summary, "superseded": True})
+
+    # -- because somebody asks ----------------------------------------------
+
+    def asked(
+        self,
+        wanted: Sequence[rules.Group],
+        groups: Collection[rules.Group],
+        sight: sights.Sight,
+        here: around.Surroundings,
+        *,
+        scope: str,
+        dry_run: bool,
+        by: str,
+        project_id: str | None,
+        time_limit_s: float,
+    ) -> tuple[core_groups.Plan, repair.RepairPlan]:
+        """Make the plan that somebody asked for, and put it down.
+
+        It is not bound to a window: whoever approves it starts it.
+
+        :raises db_errors.Duplicate: another plan of the scope is under way
+        :raises cloud_errors.CloudError: what is free could not be read
+        """
+        found = self.solve(
+            self.problem(groups, {one.id for one in wanted}, sight, here),
+            time_limit_s)
+        if dry_run:
+            state = core_groups.PlanState.DRAFT
+        elif self._conf.aacloud_groups.repair_approval:
+            state = core_groups.PlanState.AWAITING_APPROVAL
+        else:
+            state = core_groups.PlanState.APPROVED
+        return self._store(
+            found, sight, scope=scope, groups=wanted, state=state,
+            window=None, by=by, project_id=project_id), found
+
+    # -- both ---------------------------------------------------------------
+
+    def problem(
+        self,
+        groups: Iterable[rules.Group],
+        mended: Collection[str],
+        sight: sights.Sight,
+        here: around.Surroundings,
+    ) -> repair.RepairProblem:
+        """The picture to plan from.
+
+        :raises cloud_errors.CloudError: what is free could not be read
+        :raises db_errors.DatabaseError: who moved could not be read
+        """
+        return problems.build(
+            groups, mended, sight, here,
+            self._cloud.capacity(tuple(here.topology.hosts)),
+            resting=self.resting(), seed=self._conf.aacloud_groups.solver_seed)
+
+    def resting(self) -> Mapping[str, str]:
+        """Server -> why it is not to be moved again yet."""
+        cool_down = self._conf.aacloud_groups.cool_down
+        if not cool_down:
+            return {}
+        rest = datetime.timedelta(seconds=cool_down)
+        moved = self._plans.moved_since(self._clock.utcnow() - rest)
+        return {
+            server: f"it was moved at {at:%H:%M:%S} UTC and stays until "
+            f"{at + rest:%H:%M:%S} ([aacloud_groups] cool_down)"
+            for server, at in moved.items()}
+
+    def solve(
+        self, problem: repair.RepairProblem, time_limit_s: float | None = None
+    ) -> repair.RepairPlan:
+        """Find the plan."""
+        with metrics.PLAN_SECONDS.time():
+            return repair.plan_repair(
+                problem, policies.repair_limits(self._conf, time_limit_s),
+                self._clock.monotonic)
+
+    def _store(
+        self,
+        plan: repair.RepairPlan,
+        sight: sights.Sight,
+        *,
+        scope: str,
+        groups: Collection[rules.Group],
+        state: core_groups.PlanState,
+        window: str | None,
+        by: str,
+        project_id: str | None = None,
+        replan_of: core_groups.Plan | None = None,
+    ) -> core_groups.Plan:
+        lifetime = datetime.timedelta(
+            seconds=self._conf.aacloud_groups.plan_lifetime)
+        stored = self._plans.create(
+            scope, [self._step(step, sight) for step in plan.steps],
+            state=state, expires_at=self._clock.utcnow() + lifetime,
+            revision=max((one.revision for one in groups), default=0),
+            created_by=by, groups=[one.id for one in groups], window=window,
+            project_id=project_id, replan_of=replan_of,
+            summary=reports.plan_summary(plan),
+            event_text=(
+                f"{plan.moves} moves mend {len(groups)} groups: their excess "
+                f"is {plan.excess_before}, it will be {plan.excess_after}; "
+                f"at least {plan.lower_bound} moves are needed"))
+        LOG.info(
+            "Plan %s (%s): %d moves for %d groups, excess %d to %d, bound %d",
+            stored.id, state.value, plan.moves, len(groups),
+            plan.excess_before, plan.excess_after, plan.lower_bound)
+        return stored
+
+    def _step(
+        self, step: repair.Step, sight: sights.Sight
+    ) -> core_groups.PlanStep:
+        server = sight.servers[step.move.server]
+        options = self._conf.aacloud_groups
+        return core_groups.PlanStep(
+            plan_id="", number=step.number, server=server.uuid,
+            name=server.name, project_id=server.project_id,
+            source=step.move.source, destination=step.move.destination,
+            after=step.after, why=step.why, snapshot=server.snapshot(),
+            predicted_s=options.move_overhead
+            + server.flavor.ram_mb / options.migration_rate)
+
+
+def _leads_on(
+    step: core_groups.PlanStep, sight: sights.Sight
+) -> bool:
+    """Whether the server is where the step, or one before it, takes it."""
+    # Of several moves of one server only the first begins where it is.
+    return (
+        bool(step.after)
+        or step.source in sight.occupancy.get(step.server, ()))
+
+

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What schedulers are told of the groups and of what surrounds them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aacloud.coordination import clock as clocks
+from aacloud.groups import catalogue as catalogues
+from aacloud.groups import surroundings as around
+from aacloud.rpc import snapshot as snapshots
+
+#: Seconds for which a topology is news: longer than schedulers are silent.
+NEWS_S = 900.0
+
+
+class SnapshotMaker:
+    """Makes snapshots of the catalogue. Safe for threads."""
+
+    def __init__(
+        self,
+        catalogue: catalogues.Catalogue,
+        watcher: around.Watcher,
+        clock: clocks.Clock | None = None,
+    ) -> None:
+        self._catalogue = catalogue
+        self._watcher = watcher
+        self._clock = clock or clocks.Clock()
+
+    def body(self, known: int | None) -> dict[str, Any]:
+        """All groups, or what changed since a revision.
+
+        The topology comes with all groups, and as long as it is news.
+
+        :raises db_errors.DatabaseError: the groups could not be read
+        """
+        self._catalogue.refresh()
+        revision, groups, gone, full = self._catalogue.since(known)
+        here = self._watcher.known()
+        news = here is not None and (
+            full
+            or self._clock.monotonic() - self._watcher.topology_at < NEWS_S)
+        return snapshots.snapshot_body(snapshots.Snapshot(
+            revision=revision,
+            generated_at=self._clock.utcnow(),
+            groups=groups,
+            since=None if full else known,
+            gone=gone,
+            topology=here.topology if here is not None and news else None,
+            dead_dcs=None if here is None else here.dead_dcs,
+            closed_hosts=None if here is None else here.closed))
