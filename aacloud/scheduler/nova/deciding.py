@@ -152,6 +152,8 @@ class Decider:
         hosts: list[Any],
     ) -> Sequence[Any]:
         placing = self._recent.begin(spec, hosts, self._clock())
+        if not _gathers(spec):
+            hosts = placing.with_aside(hosts)
         self._judge(view, spec, server, hosts, placing)
         found = placing.verdict
         if found is None:
@@ -163,6 +165,7 @@ class Decider:
                 "Server %s is placed nowhere: %s", server, found.text)
             return []
         left = found.passing(hosts)
+        placing.set_aside(hosts, left)
         if not left and hosts:
             metrics.REQUESTS.labels("none").inc()
             LOG.info(
@@ -409,6 +412,12 @@ def _hinted(
         else:
             found.append(group)
     return found, missing
+
+
+def _gathers(spec: Any) -> bool:
+    """Whether a group of Nova's own wants all siblings on one host."""
+    native = getattr(spec, "instance_group", None)
+    return native is not None and native.policy == "affinity"
 
 
 def _unique(groups: Iterable[rules.Group]) -> list[rules.Group]:

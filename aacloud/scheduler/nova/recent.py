@@ -53,9 +53,34 @@ class Placing:
         self.read_at = now
         self.domains: tuple[object, rules.Domains] | None = None
         self.verdict: Any = None
+        self._aside: dict[int, tuple[Any, int]] = {}
         self._hosts = list(hosts)
         self._expected = max(1, expected)
         self._chosen: list[str] | None = None
+
+    def with_aside(self, hosts: list[Any]) -> list[Any]:
+        """The hosts, and those that were refused to an earlier sibling.
+
+        Nova looks for the next sibling's host among those that passed for
+        the one before. With a skew, a host that is refused now may be right
+        later: it comes back, as it was when the filters before this one let
+        it pass. One that has got a server since does not.
+        """
+        if not self._aside:
+            return hosts
+        given = {id(host) for host in hosts}
+        return hosts + [
+            host for key, (host, number) in self._aside.items()
+            if key not in given and host.num_instances == number]
+
+    def set_aside(self, hosts: Sequence[Any], left: Sequence[Any]) -> None:
+        """Keep those of the hosts that are not left."""
+        if self._expected < 2 or len(left) == len(hosts):
+            return
+        kept = {id(host) for host in left}
+        for host in hosts:
+            if id(host) not in kept:
+                self._aside[id(host)] = (host, host.num_instances)
 
     def chosen(self, now: float) -> list[str]:
         """The hosts that were chosen, one entry for each server."""
@@ -69,7 +94,7 @@ class Placing:
                 found.extend([host.host] * more)
         if len(found) >= self._expected or now - self.at > APPEAR_S:
             # Nothing more is chosen: let go of the hosts.
-            self._chosen, self._hosts = found, []
+            self._chosen, self._hosts, self._aside = found, [], {}
         return found
 
     def of_others(

@@ -249,7 +249,9 @@ class Scheduler:
     def __exit__(self, *args: object) -> None:
         self.client.stop()
 
-    def passing(self, spec: Spec, hosts: list[State] | None = None) -> set[str]:
+    def passing(
+        self, spec: Spec, hosts: list[State] | None = None,
+    ) -> set[str]:
         """The names of the hosts that a server may go to."""
         hosts = states(self.engine.cloud) if hosts is None else hosts
         return {one.host for one in self.decider.passing(hosts, spec)}

@@ -295,6 +295,43 @@ def test_siblings_that_left_the_list_count() -> None:
         assert scheduler.decider.passing(hosts, spec) == []
 
 
+def test_a_skew_does_not_end_a_request_of_many() -> None:
+    engine = stage.Engine(
+        stage.group("g", "spread:dc:max_skew=1", "spread:host"))
+    with stage.Scheduler(engine) as scheduler:
+        hosts = stage.states(engine.cloud)
+        spec = stage.Spec("s0", "g", count=8)
+        chosen = []
+        for number in range(8):
+            spec.instance_uuid = f"s{number}"
+            hosts = list(scheduler.decider.passing(hosts, spec))
+            chosen.append(hosts[0].host)
+            hosts[0].consume()
+            dcs = [name[:2] for name in chosen]
+            assert abs(dcs.count("d1") - dcs.count("d2")) < 2
+        assert set(chosen) == ALL
+
+
+def test_a_host_that_others_refused_does_not_come_back() -> None:
+    engine = stage.Engine(stage.group("g", "spread:dc:max_skew=1"))
+    with stage.Scheduler(engine) as scheduler:
+        spec = stage.Spec("s0", "g", count=3)
+        hosts = list(scheduler.decider.passing(
+            stage.states(engine.cloud), spec))
+        full, free = hosts[0], hosts[1]
+        assert full.host[:2] == free.host[:2] == "d1"
+        full.consume()
+        # Another filter refuses it from now on.
+        hosts.remove(full)
+        spec.instance_uuid = "s1"
+        hosts = list(scheduler.decider.passing(hosts, spec))
+        assert {one.host[:2] for one in hosts} == {"d2"}
+        hosts[0].consume()
+        spec.instance_uuid = "s2"
+        hosts = list(scheduler.decider.passing(hosts, spec))
+        assert free in hosts and full not in hosts
+
+
 def test_alternates_keep_clear_of_all_siblings() -> None:
     engine = stage.Engine(stage.group("g", "spread:rack"))
     with stage.Scheduler(engine) as scheduler:
