@@ -21,6 +21,7 @@ from oslo_middleware import http_proxy_to_wsgi
 from oslo_middleware import request_id
 from oslo_middleware import sizelimit
 
+from aacloud.api import engine as api_engine
 from aacloud.api import errors
 from aacloud.api import metrics
 from aacloud.api import middleware
@@ -29,12 +30,20 @@ from aacloud.api import policy
 from aacloud.api import services
 from aacloud.api import versions
 from aacloud.api.v1 import failover
+from aacloud.api.v1 import group_actions
+from aacloud.api.v1 import group_servers
+from aacloud.api.v1 import groups
 from aacloud.api.v1 import hosts
 from aacloud.api.v1 import incidents
+from aacloud.api.v1 import plans
 from aacloud.api.v1 import topology
 from aacloud.db import api as db_api
 from aacloud.db import engine
 from aacloud.db import errors as db_errors
+from aacloud.db import groups as db_groups
+from aacloud.db import inspections as db_inspections
+from aacloud.db import plans as db_plans
+from aacloud.db import quotas as db_quotas
 from aacloud.telemetry import health
 from aacloud.telemetry import web
 
@@ -59,6 +68,20 @@ RESOURCES: tuple[type, ...] = (
     incidents.Cancel,
     failover.Modes,
     failover.Mode,
+    groups.Groups,
+    group_actions.Import,
+    groups.Group,
+    group_servers.Servers,
+    group_servers.Server,
+    group_actions.Inspection,
+    group_actions.Quota,
+    plans.Plans,
+    plans.Plan,
+    plans.Events,
+    plans.Approve,
+    plans.Pause,
+    plans.Resume,
+    plans.Stop,
 )
 
 #: The paths that answer without a token.
@@ -253,6 +276,11 @@ def make_app(
     """
     authenticate = authenticate or keystone(conf)
     database = engine.Database(conf)
+
+    def quota() -> db_quotas.Quota:
+        section = conf.aacloud_groups
+        return db_quotas.Quota(section.quota_groups, section.quota_members)
+
     core = _core(
         services.Services(
             conf=conf,
@@ -260,6 +288,12 @@ def make_app(
             hosts=db_api.Hosts(database),
             modes=db_api.Modes(database),
             incidents=db_api.Incidents(database),
+            groups=db_groups.Groups(database, default_quota=quota),
+            plans=db_plans.Plans(database),
+            quotas=db_quotas.Quotas(database, default=quota),
+            inspections=db_inspections.Inspections(database),
+            places=db_inspections.Places(database),
+            engine=api_engine.Engine(conf),
             openapi=openapi.document(RESOURCES),
         )
     )

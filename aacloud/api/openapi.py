@@ -15,6 +15,10 @@ from aacloud.api.schemas import basics
 _NAMES = {
     "name": "the name of the host",
     "incident_id": "the id of the incident",
+    "group_id": "the id of the group",
+    "server_id": "the id of the server",
+    "plan_id": "the id of the plan",
+    "project_id": "the id of the project",
     "level": "the level of the domain: host, rack, dc or cloud",
     "domain": "the name of the domain; that of the whole cloud is 'cloud'",
 }
@@ -62,6 +66,10 @@ def _answers(declared: operations.Operation) -> dict[str, Any]:
         for status, reason in _SHARED_REFUSALS.items()
         if declared.policy is not None or status in (400, 406)
     }
+    if declared.since > versions.MIN_VERSION:
+        refusals[404] = (
+            f"the microversion is below {versions.shown(declared.since)}"
+        )
     refusals.update(declared.refusals)
     return {
         str(declared.status): answer,
@@ -114,6 +122,8 @@ def _operation(path: str, declared: operations.Operation) -> dict[str, Any]:
     if declared.policy is not None:
         described["security"] = [{"token": []}]
         described["x-aacloud-policy"] = declared.policy
+    if declared.since > versions.MIN_VERSION:
+        described["x-aacloud-since"] = versions.shown(declared.since)
     return described
 
 
@@ -133,8 +143,8 @@ def document(resources: Iterable[Any]) -> dict[str, Any]:
         "info": {
             "title": "aacloud",
             "description": (
-                "Incidents, hosts, topology and failover modes of an "
-                "active-active OpenStack."
+                "Incidents, hosts, topology, failover modes and HA server "
+                "groups of an active-active OpenStack."
             ),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "version": versions.shown(versions.MAX_VERSION),

@@ -38,6 +38,7 @@ class Operation:
     :ivar status: of the answer when all is well
     :ivar response: the component that the answer's body fits
     :ivar refusals: the error statuses of its own, with their reasons
+    :ivar since: the microversion that brought it
     """
 
     id: str
@@ -50,6 +51,7 @@ class Operation:
     status: int
     response: str | None
     refusals: Mapping[int, str]
+    since: tuple[int, int] = (1, 0)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ def operation(
     status: int = 200,
     response: str | None = None,
     refusals: Mapping[int, str] | None = None,
+    since: tuple[int, int] = (1, 0),
 ) -> Callable[[Work], Responder]:
     """Make a falcon responder of a method.
 
@@ -101,6 +104,7 @@ def operation(
         status=status,
         response=response,
         refusals=dict(refusals or {}),
+        since=since,
     )
 
     def decorate(work: Work) -> Responder:
@@ -132,6 +136,12 @@ def _checked(
     caller = context.from_environ(request.env)
     if declared.policy is not None:
         resource.services.policy.authorize(caller, declared.policy)
+    if request.context.microversion < declared.since:
+        wanted = ".".join(map(str, declared.since))
+        raise errors.NotFound(
+            f"{errors.echo(request.path)} is there from microversion "
+            f"{wanted} on; send 'OpenStack-API-Version: aacloud {wanted}'"
+        )
     query = validation.load_query(request.params, declared.query)
     body = None
     if declared.body is not None:
@@ -170,7 +180,7 @@ def _check_answer(resource: Any, declared: Operation, content: Any) -> None:
 def operations_of(resource: object) -> dict[str, Operation]:
     """Return the operations of a resource, by HTTP method in upper case."""
     found = {}
-    for method in ("get", "put", "post", "delete"):
+    for method in ("get", "put", "post", "patch", "delete"):
         responder = getattr(resource, f"on_{method}", None)
         declared = getattr(responder, "operation", None)
         if declared is not None:

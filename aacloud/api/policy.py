@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a caller may do an operation (oslo.policy)."""
 
+from collections.abc import Mapping
+
 from oslo_config import cfg
 from oslo_policy import policy
 
@@ -20,15 +22,22 @@ class Policy:
         self.enforcer = policy.Enforcer(conf)
         self.enforcer.register_defaults(policies.list_rules())
 
-    def authorize(self, caller: context.RequestContext, rule: str) -> None:
+    def authorize(
+        self,
+        caller: context.RequestContext,
+        rule: str,
+        project_id: str | None = None,
+    ) -> None:
         """Return when ``caller`` may do what ``rule`` stands for.
 
+        :param project_id: to which the thing belongs; the caller's own when
+            it is not given
         :raises errors.Forbidden: the policy refuses it
         """
-        # What aacloud guards belongs to the cloud and to no project, so
-        # there is no target to compare the caller with.
         try:
-            allowed = self.enforcer.authorize(rule, {}, caller)
+            allowed = self.enforcer.authorize(
+                rule, _target(caller, project_id), caller
+            )
         except policy.InvalidScope as problem:
             raise errors.Forbidden(str(problem)) from problem
         if not allowed:
@@ -37,6 +46,31 @@ class Policy:
                 f"{', '.join(sorted(caller.roles)) or '(none)'}: ask an "
                 "administrator for the role, or to change the policy"
             )
+
+    def allows(
+        self,
+        caller: context.RequestContext,
+        rule: str,
+        project_id: str | None = None,
+    ) -> bool:
+        """Return whether :meth:`authorize` would return."""
+        try:
+            self.authorize(caller, rule, project_id)
+        except errors.Forbidden:
+            return False
+        return True
+
+
+def _target(
+    caller: context.RequestContext, project_id: str | None
+) -> Mapping[str, str]:
+    """Return what the caller is compared with.
+
+    Without any project there is no key at all: oslo.policy would hold a
+    caller without a project for a member of the project None.
+    """
+    project = project_id or caller.project_id
+    return {"project_id": project} if project else {}
 
 
 def get_enforcer() -> policy.Enforcer:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The microversion of a request, and the documents that tell of versions.
 
+1.1 brings HA server groups, repair plans and quotas.
+
 A client that sends no header gets the oldest microversion, so that a script
 written today reads the same answer from a later release.
 """
@@ -19,7 +21,7 @@ HEADER = "OpenStack-API-Version"
 Microversion = tuple[int, int]
 
 MIN_VERSION: Microversion = (1, 0)
-MAX_VERSION: Microversion = (1, 0)
+MAX_VERSION: Microversion = (1, 1)
 
 _NUMBER = re.compile(r"(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\Z", re.ASCII)
 

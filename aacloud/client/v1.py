@@ -22,6 +22,7 @@ from keystoneauth1 import session as ksa_session
 import requests
 
 from aacloud.client import errors
+from aacloud.client import groups as groups_client
 
 SERVICE_TYPE = "aacloud"
 MICROVERSION = "1.0"
@@ -219,15 +220,44 @@ class Client:
             f"/failover/modes/{_segment(level)}/{_segment(name)}",
         )
 
+    # Server groups
+
+    @property
+    def groups(self) -> groups_client.Groups:
+        """HA server groups."""
+        return groups_client.Groups(self._ask)
+
+    @property
+    def plans(self) -> groups_client.Plans:
+        """Repair plans."""
+        return groups_client.Plans(self._ask)
+
     # How it is asked
 
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: JSON | None = None,
+        body: JSON | None = None,
+    ) -> JSON:
+        """Ask in the microversion of the server groups.
+
+        :returns: the body, empty when there is none
+        """
+        arguments = {} if body is None else {"json": body}
+        answer = self._request(
+            method,
+            path,
+            params=_texts(query or {}),
+            microversion=groups_client.MICROVERSION,
+            **arguments,
+        )
+        return self._body(answer) if answer.content else {}
+
     def _get(self, path: str, **query: object) -> JSON:
-        given = {
-            key: str(value).lower() if isinstance(value, bool) else value
-            for key, value in query.items()
-            if value is not None
-        }
-        return self._body(self._request("GET", path, params=given))
+        return self._body(self._request("GET", path, params=_texts(query)))
 
     def _request(
         self, method: str, path: str, **arguments: Any
@@ -302,6 +332,15 @@ class Client:
                 f"{answer.url} does not answer like the API of aacloud"
             )
         return body
+
+
+def _texts(query: dict[str, object]) -> dict[str, object]:
+    """Return what is given of a query, as it stands in a URL."""
+    return {
+        key: str(value).lower() if isinstance(value, bool) else value
+        for key, value in query.items()
+        if value is not None
+    }
 
 
 def _segment(name: str) -> str:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules on which the policies of all resources stand.
 
+Server groups and their plans belong to projects, all else to the cloud.
+
 Incidents name the servers of every project, so a reader of one project must
 not see them: a reader is believed with system scope, or in the admin project
 when Keystone names one. ``is_admin_project`` is true only for a token that
@@ -12,6 +14,8 @@ from oslo_policy import policy
 
 ADMIN = "rule:aacloud:admin"
 READER = "rule:aacloud:reader"
+PROJECT_READER = "rule:aacloud:project_reader"
+PROJECT_MEMBER = "rule:aacloud:project_member"
 
 SCOPES = ["system", "project"]
 
@@ -37,5 +41,21 @@ RULES = [
             "rule:aacloud:admin or rule:aacloud:cloud_reader or role:service"
         ),
         description="May read what aacloud knows, over all projects.",
+    ),
+    policy.RuleDefault(
+        name="aacloud:project_reader",
+        check_str=(
+            "rule:aacloud:reader or "
+            "(role:reader and project_id:%(project_id)s)"
+        ),
+        description="May read what belongs to the own project.",
+    ),
+    policy.RuleDefault(
+        name="aacloud:project_member",
+        check_str=(
+            "rule:aacloud:admin or "
+            "(role:member and project_id:%(project_id)s)"
+        ),
+        description="May change what belongs to the own project.",
     ),
 ]

@@ -7,8 +7,10 @@ OpenAPI document holds them as its components.
 
 from aacloud.api.schemas import basics
 from aacloud.api.schemas import failover
+from aacloud.api.schemas import groups
 from aacloud.api.schemas import hosts
 from aacloud.api.schemas import incidents
+from aacloud.api.schemas import plans
 from aacloud.api.schemas import service
 
 PREFIX = basics.PREFIX
@@ -18,4 +20,6 @@ COMPONENTS: dict[str, basics.Schema] = {
     **hosts.COMPONENTS,
     **incidents.COMPONENTS,
     **failover.COMPONENTS,
+    **groups.COMPONENTS,
+    **plans.COMPONENTS,
 }

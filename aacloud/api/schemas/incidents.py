@@ -156,13 +156,13 @@ COMPONENTS: dict[str, basics.Schema] = {
     "Event": _EVENT,
     "EventList": basics.closed(
         {"events": basics.listing(basics.ref("Event"), "the oldest first")},
-        description="A page of the story of an incident.",
+        description="A page of the story of an incident or a plan.",
     ),
     "CommandRequest": basics.closed(
         {
             "reason": {
                 **basics.LINE,
-                "description": "why; it is kept with the incident",
+                "description": "why; it is kept with what was asked",
             }
         },
         description="What an operator says along with a command.",

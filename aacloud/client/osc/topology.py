@@ -8,16 +8,12 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
-from typing import TextIO
 
 from aacloud.client.osc import base
 from aacloud.client.osc import texts
+from aacloud.client.osc import trees
 
 JSON = dict[str, Any]
-
-#: (a branch with more below it, the last branch, a line, nothing)
-DRAWN = ("├─ ", "└─ ", "│  ", "   ")
-PLAIN = ("|- ", "`- ", "|  ", "   ")
 
 
 class ShowTopology(base.Lister):
@@ -73,25 +69,15 @@ class ShowTopology(base.Lister):
             return int(
                 super().produce_output(parsed_args, column_names, data) or 0
             )
-        for line in tree(self._dcs, _strokes(self.app.stdout)):
+        for line in tree(self._dcs, trees.strokes(self.app.stdout)):
             self.app.stdout.write(f"{line}\n")
         return 0
-
-
-def _strokes(stream: TextIO) -> Sequence[str]:
-    """Return the strokes that the stream can show."""
-    encoding: str | None = getattr(stream, "encoding", None)
-    try:
-        "".join(DRAWN).encode(encoding or "utf-8")
-    except (UnicodeEncodeError, LookupError):
-        return PLAIN
-    return DRAWN
 
 
 def tree(dcs: Sequence[JSON], strokes: Sequence[str]) -> Iterator[str]:
     """Draw the topology, a line for each domain.
 
-    :param strokes: see ``DRAWN``
+    :param strokes: see ``trees.DRAWN``
     """
     hosts = [
         host for dc in dcs for rack in dc["racks"] for host in rack["hosts"]
@@ -110,25 +96,14 @@ def tree(dcs: Sequence[JSON], strokes: Sequence[str]) -> Iterator[str]:
         f"{texts.states(hosts, 'mode')})"
     )
     width = max(len(host["name"]) for host in hosts)
-    for dc, dc_stroke, dc_line in _branches(dcs, strokes):
+    for dc, dc_stroke, dc_line in trees.branches(dcs, strokes):
         yield f"{dc_stroke}{dc['name']}"
-        for rack, rack_stroke, rack_line in _branches(dc["racks"], strokes):
+        inside = trees.branches(dc["racks"], strokes)
+        for rack, rack_stroke, rack_line in inside:
             yield f"{dc_line}{rack_stroke}{rack['name']}"
-            for host, stroke, _ in _branches(rack["hosts"], strokes):
+            for host, stroke, _ in trees.branches(rack["hosts"], strokes):
                 yield (
                     f"{dc_line}{rack_line}{stroke}{host['name']:<{width}}  "
                     f"{host['state']:<8}  {host['mode']:<8}  "
                     f"{host['instance_disks']} disks"
                 )
-
-
-def _branches(
-    items: Sequence[JSON], strokes: Sequence[str]
-) -> Iterator[tuple[JSON, str, str]]:
-    """Return each item with the stroke before it and before its own."""
-    branch, last, line, nothing = strokes
-    for number, item in enumerate(items, start=1):
-        if number == len(items):
-            yield item, last, nothing
-        else:
-            yield item, branch, line

@@ -113,7 +113,7 @@ def test_servers(
     try:
         assert shell.eventually(answers, f"{url} is healthy").text == "OK"
         root = requests.get(url, timeout=30)
-        assert root.json()["versions"][0]["version"] == "1.0"
+        assert root.json()["versions"][0]["version"] == "1.1"
         refused = requests.get(f"{url}/v1/hosts", timeout=30)
         assert refused.status_code == 401
         assert refused.json()["error"]["request_id"].startswith("req-")

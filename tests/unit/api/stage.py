@@ -15,21 +15,28 @@ import uuid
 from falcon import testing
 import jsonschema
 from oslo_config import cfg
+from oslo_messaging import conffixture
 import referencing
 from referencing import jsonschema as referencing_jsonschema
 
 from aacloud import conf as aacloud_conf
 from aacloud.api import app
 from aacloud.api import openapi
+from aacloud.api import versions
 from aacloud.conf import opts
 from aacloud.core import brakes
 from aacloud.core import hosts as core_hosts
 from aacloud.core import incidents as core_incidents
+from aacloud.core import topology
 from aacloud.core import verdicts
 from aacloud.db import api as db_api
 from aacloud.db import engine
+from aacloud.db import groups as db_groups
+from aacloud.db import inspections
 from aacloud.db import journal
 from aacloud.db import migration
+from aacloud.db import plans as db_plans
+from tests.unit.api import engines
 
 State = core_incidents.IncidentState
 ServerState = core_incidents.ServerState
@@ -72,6 +79,13 @@ def _caller(roles: str, scope: Mapping[str, str], **more: Any) -> Any:
 #: By token: what auth_token would have told of its owner.
 CALLERS: Mapping[str, Mapping[str, Any]] = {
     "reader": _caller("reader", _PROJECT),
+    "stranger": _caller(
+        "member,reader",
+        {"HTTP_X_PROJECT_ID": "88bb", "HTTP_X_PROJECT_NAME": "bank"},
+    ),
+    "domain-member": _caller(
+        "member,reader", {"HTTP_X_DOMAIN_ID": "default"}
+    ),
     "member": _caller("member,reader", _PROJECT),
     "admin": _caller("admin,member,reader", _PROJECT),
     "service": _caller("service", _PROJECT),
@@ -85,6 +99,9 @@ CALLERS: Mapping[str, Mapping[str, Any]] = {
     ),
     "domain-admin": _caller("admin", {"HTTP_X_DOMAIN_ID": "default"}),
 }
+
+#: The paths that the oldest microversion does not have.
+NEWER = ("/v1/groups", "/v1/plans", "/v1/quotas")
 
 _IDENTITY = re.compile(r"HTTP_X_(USER|PROJECT|DOMAIN|ROLE|IS_ADMIN|TENANT)")
 
@@ -122,6 +139,9 @@ def configuration(url: str) -> cfg.ConfigOpts:
     conf([], project="aacloud", prog="test", default_config_files=[])
     conf.set_override("connection", url, "database")
     conf.set_override("response_validation", "error", "aacloud_api")
+    # In a daemon these are registered with the global options only.
+    conffixture.ConfFixture(conf)
+    conf.set_override("transport_url", "fake://")
     return conf
 
 
@@ -150,12 +170,42 @@ class Stage:
         self._epoch = self.journal.take_over("failover", "dc1-engine")
         self.incidents = db_api.Incidents(self.database)
         self.modes = db_api.Modes(self.database)
+        self.groups = db_groups.Groups(self.database)
+        self.plans = db_plans.Plans(self.database, lambda: self._groups_epoch)
+        self.inspections = inspections.Inspections(self.database)
+        self.places = inspections.Places(self.database)
+        self._groups_epoch: int | None = None
+        self._engine: engines.Engine | None = None
         self.application = app.make_app(self.conf, authenticate=authenticate)
         self.client = testing.TestClient(self.application)
         self.document = openapi.document(app.RESOURCES)
 
     def close(self) -> None:
+        if self._engine is not None:
+            self._engine.stop()
         self.database.dispose()
+
+    @property
+    def engine(self) -> engines.Engine:
+        """The engine of server groups, which runs from the first use on."""
+        if self._engine is None:
+            self._engine = engines.Engine(self.conf, self.groups, self.tree)
+            self._engine.start()
+        return self._engine
+
+    def tree(self) -> topology.Topology:
+        """Return the topology of the hosts."""
+        return topology.Topology(
+            hosts={
+                host.name: topology.Host(host.name, host.rack, host.dc)
+                for host in db_api.Hosts(self.database).list()
+            }
+        )
+
+    def lead_groups(self) -> db_plans.Plans:
+        """Return the journal of plans, as the leading engine writes it."""
+        self._groups_epoch = self.plans.take_over("groups", "dc1-groups")
+        return self.plans
 
     # What the engine would write
 
@@ -231,6 +281,8 @@ class Stage:
         sent = dict(headers or {})
         if token is not None:
             sent.setdefault("X-Auth-Token", token)
+        if path.startswith(NEWER):
+            sent.setdefault(versions.HEADER, "aacloud 1.1")
         result = self.client.simulate_request(
             method, path, headers=sent, **arguments
         )

@@ -28,9 +28,9 @@ def message(answer: stages.Answer) -> str:
 
 
 def test_unknown_path(stage: Stage) -> None:
-    answer = stage.call("GET", "/v1/groups")
+    answer = stage.call("GET", "/v1/clusters")
     assert answer.status == 404
-    assert "/v1/groups" in message(answer)
+    assert "/v1/clusters" in message(answer)
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE", "POST", "BREW"])

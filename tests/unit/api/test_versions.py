@@ -16,7 +16,7 @@ def test_root_names_the_versions_to_anybody(stage: Stage) -> None:
     answer = stage.call("GET", "/", token=None)
     assert answer.status == 200
     (version,) = answer.json["versions"]
-    assert (version["min_version"], version["version"]) == ("1.0", "1.0")
+    assert (version["min_version"], version["version"]) == ("1.0", "1.1")
     assert version["links"][0]["href"].endswith("/v1/")
 
 
@@ -45,7 +45,6 @@ def test_links_follow_the_proxy(stage: Stage) -> None:
         "",
         "aacloud 1.0",
         "AACLOUD 1.0",
-        "aacloud latest",
         "compute 2.95",
         "compute 2.95, aacloud 1.0",
         "nonsense",
@@ -59,7 +58,28 @@ def test_known_microversions(stage: Stage, header: str | None) -> None:
     assert HEADER in answer.headers["Vary"]
 
 
-@pytest.mark.parametrize("wanted", ["1.1", "0.9", "2.0", "999999.0"])
+@pytest.mark.parametrize("asked", ["1.1", "latest"])
+def test_newest_microversion(stage: Stage, asked: str) -> None:
+    headers = {HEADER: f"aacloud {asked}"}
+    for path in ("/v1/hosts", "/v1/groups"):
+        answer = stage.call("GET", path, headers=headers)
+        assert answer.status == 200
+        assert answer.headers[HEADER] == "aacloud 1.1"
+
+
+@pytest.mark.parametrize("header", [None, "aacloud 1.0"])
+def test_old_microversion_has_no_newer_resource(
+    stage: Stage, header: str | None
+) -> None:
+    headers = {"X-Auth-Token": "admin"}
+    if header is not None:
+        headers[HEADER] = header
+    result = stage.client.simulate_get("/v1/groups", headers=headers)
+    assert result.status_code == 404
+    assert "microversion 1.1" in result.json["error"]["message"]
+
+
+@pytest.mark.parametrize("wanted", ["1.2", "0.9", "2.0", "999999.0"])
 def test_unknown_microversion(stage: Stage, wanted: str) -> None:
     answer = stage.call(
         "GET", "/v1/hosts", headers={HEADER: f"aacloud {wanted}"}
@@ -67,7 +87,7 @@ def test_unknown_microversion(stage: Stage, wanted: str) -> None:
     assert answer.status == 406
     error = answer.json["error"]
     assert wanted in error["message"]
-    assert (error["min_version"], error["max_version"]) == ("1.0", "1.0")
+    assert (error["min_version"], error["max_version"]) == ("1.0", "1.1")
     assert HEADER in answer.headers["Vary"]
 
 
@@ -86,7 +106,7 @@ def test_unknown_microversion(stage: Stage, wanted: str) -> None:
 def test_malformed_microversion(wanted: str) -> None:
     with pytest.raises(errors.BadRequest) as refused:
         versions.requested(f"aacloud {wanted}")
-    assert "1.0" in refused.value.message
+    assert "aacloud 1.1" in refused.value.message
 
 
 def test_malformed_microversion_is_told(stage: Stage) -> None:

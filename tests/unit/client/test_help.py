@@ -79,7 +79,7 @@ def test_examples_can_be_parsed(name: str) -> None:
     for _, *words in examples_of(name):
         length = next(
             length
-            for length in (3, 2)
+            for length in (4, 3, 2)
             if " ".join(words[:length]) in COMMANDS
         )
         own += " ".join(words[:length]) == name

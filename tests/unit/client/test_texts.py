@@ -10,6 +10,7 @@ from aacloud.client.osc import host
 from aacloud.client.osc import incident
 from aacloud.client.osc import texts
 from aacloud.client.osc import topology
+from aacloud.client.osc import trees
 from tests.unit.client import answers
 
 
@@ -139,7 +140,7 @@ def test_tree() -> None:
         },
         {"name": "dc2", "racks": [{"name": "r3", "hosts": [leaf("h4")]}]},
     ]
-    assert list(topology.tree(dcs, topology.PLAIN)) == [
+    assert list(topology.tree(dcs, trees.PLAIN)) == [
         "cloud: 2 data centres, 3 racks, 4 hosts (4 up; 4 armed)",
         "|- dc1",
         "|  |- r1",
@@ -151,12 +152,12 @@ def test_tree() -> None:
         "   `- r3",
         "      `- h4     up        armed     shared disks",
     ]
-    drawn = list(topology.tree(dcs, topology.DRAWN))
+    drawn = list(topology.tree(dcs, trees.DRAWN))
     assert drawn[3] == "│  │  ├─ h1     up        armed     shared disks"
 
 
 def test_empty_tree_says_what_to_do() -> None:
-    (line,) = topology.tree([], topology.PLAIN)
+    (line,) = topology.tree([], trees.PLAIN)
     assert "aacloud-manage topology apply" in line
 
 

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Groups, reports and plans as the JSON objects of the schemas."""
+
+from collections.abc import Mapping
+import datetime
+from typing import Any
+
+from aacloud.api import domain_names
+from aacloud.api import group_rules
+from aacloud.api import views
+from aacloud.core import groups as core_groups
+from aacloud.core import rules
+from aacloud.db import group_rows
+from aacloud.db import inspections
+from aacloud.db import quotas
+from aacloud.rpc import group_messages
+
+JSON = dict[str, Any]
+Names = domain_names.Names
+
+UNKNOWN = rules.GroupState.UNKNOWN.value
+OFF = rules.GroupState.OFF.value
+
+_NULLS = ("max_per_domain", "max_skew", "min_domains")
+
+
+def rule(record: rules.Rule) -> JSON:
+    """Return a rule. Its names are the caller's own, or an operator's."""
+    return {
+        "text": rules.format_rule(record),
+        **dict.fromkeys(_NULLS),
+        "domains": [],
+        **rules.rule_to_dict(record),
+    }
+
+
+def group(
+    record: group_rows.GroupRecord,
+    found: inspections.StoredReport | None,
+    now: datetime.datetime,
+    default_window: str | None,
+) -> JSON:
+    """Return a group.
+
+    :param found: its newest inspection
+    :param default_window: holds where the group has no window of its own
+    """
+    opens_at, closes_at = group_rules.opening(
+        record.group.window or default_window, now
+    )
+    state, since, inspected_at = UNKNOWN, None, None
+    if found is not None:
+        state, since = found.state, views.moment(found.since)
+        inspected_at = views.moment(found.inspected_at)
+    if record.group.mode is rules.GroupMode.OFF:
+        state = OFF
+    return {
+        "id": record.id,
+        "name": record.group.name,
+        "project_id": record.group.project_id,
+        "mode": record.group.mode.value,
+        "rules": [rule(one) for one in record.group.rules],
+        "window": record.group.window,
+        "window_opens_at": views.moment(opens_at),
+        "window_closes_at": views.moment(closes_at),
+        "member_count": len(record.members),
+        "state": state,
+        "state_since": since,
+        "inspected_at": inspected_at,
+        "imported_from": record.imported_from,
+        "version": record.version,
+        "revision": record.group.revision,
+        "created_at": views.moment(record.created_at),
+        "updated_at": views.moment(record.updated_at),
+    }
+
+
+def members(
+    record: group_rows.GroupRecord,
+    places: Mapping[str, inspections.ServerPlace],
+    names: Names,
+) -> list[JSON]:
+    """Return the members of a group with where they were seen."""
+    found = []
+    for member in record.members:
+        place = places.get(member.server)
+        hosts = () if place is None else place.hosts
+        found.append(
+            {
+                "id": member.server,
+                "name": None if place is None else place.name or None,
+                "project_id": member.project_id,
+                "origin": member.origin.value,
+                "joined_at": views.moment(member.joined_at),
+                "hosts": [names.place(host) for host in hosts],
+                "seen_at": None
+                if place is None
+                else views.moment(place.seen_at),
+            }
+        )
+    return sorted(found, key=lambda one: (one["name"] or "~", one["id"]))
+
+
+def report(found: group_messages.Report, names: Names) -> JSON:
+    """Return how a group was found."""
+    return {
+        "state": found.state,
+        "revision": found.revision,
+        "inspected_at": views.moment(found.at),
+        "age_s": found.age_s,
+        "rules": [_finding(one, names) for one in found.rules],
+    }
+
+
+def _finding(found: group_messages.RuleFinding, names: Names) -> JSON:
+    return {
+        "rule": rule(found.rule),
+        "state": found.state,
+        "counts": names.counts(found.rule.level, found.counts),
+        "limit": names.text(found.limit),
+        "excess": found.excess,
+        "least_moves": found.least_moves,
+        "blocked": [names.text(one) for one in found.blocked],
+        "reason": names.text(found.reason),
+    }
+
+
+def preview(
+    plan: group_messages.Plan, names: Names, own: frozenset[str] | None
+) -> JSON:
+    """Return a plan that is not carried out yet.
+
+    :param own: the groups of the caller; None when all may be shown
+    """
+    return {
+        "id": plan.id,
+        "moves": len(plan.steps),
+        "lower_bound": plan.lower_bound,
+        "gap": max(plan.gap, 0),
+        "proved_optimal": plan.proved_optimal,
+        "solver": plan.solver,
+        "excess_before": plan.excess_before,
+        "excess_after": plan.excess_after,
+        "steps": [
+            {
+                "number": step.number,
+                "server_id": step.server,
+                "source": names.host(step.source),
+                "destination": names.host(step.destination),
+                "after": list(step.after),
+                "why": [names.text(one) for one in step.why],
+            }
+            for step in plan.steps
+        ],
+        "left": [
+            {
+                "group_id": left.group_id,
+                "rule": left.rule,
+                "reason": names.text(left.reason),
+            }
+            for left in plan.left
+            if own is None or left.group_id in own
+        ],
+    }
+
+
+def native(
+    found: group_messages.NativeGroup, made: str | None, reason: str | None
+) -> JSON:
+    """Return one of Nova's groups, and what became of it."""
+    return {
+        "id": found.id,
+        "name": found.name,
+        "project_id": found.project_id,
+        "policy": found.policy,
+        "rules": [rule(one) for one in found.rules],
+        "servers": list(found.members),
+        "group_id": made,
+        "reason": reason,
+    }
+
+
+def quota(use: quotas.QuotaUse) -> JSON:
+    """Return what a project may have, and has."""
+    return {
+        "project_id": use.project_id,
+        "groups": {"limit": use.limit.groups, "used": use.used.groups},
+        "members": {"limit": use.limit.members, "used": use.used.members},
+    }
+
+
+def plan(record: core_groups.Plan, names: Names) -> JSON:
+    """Return a repair plan."""
+    whole = record.scope not in record.groups
+    return {
+        "id": record.id,
+        "group_id": None if whole else record.scope,
+        "group_ids": list(record.groups),
+        "state": record.state.value,
+        "version": record.version,
+        "revision": record.revision,
+        "window": record.window,
+        "waiting": names.maybe_text(record.waiting),
+        "orders": [
+            {
+                "command": order.command.value,
+                "by": order.by,
+                "reason": order.reason,
+                "at": views.moment(order.at),
+            }
+            for order in record.orders
+        ],
+        "summary": _told(views.plain(record.summary), names),
+        "replan_of": record.replan_of,
+        "created_by": record.created_by,
+        "created_at": views.moment(record.created_at),
+        "updated_at": views.moment(record.updated_at),
+        "expires_at": views.moment(record.expires_at),
+        "closed_at": views.moment(record.closed_at),
+    }
+
+
+def _told(value: Any, names: Names) -> Any:
+    """Return free details with the names in their texts replaced."""
+    if isinstance(value, str):
+        return names.text(value)
+    if isinstance(value, list):
+        return [_told(one, names) for one in value]
+    if isinstance(value, dict):
+        return {
+            names.text(key): _told(one, names) for key, one in value.items()
+        }
+    return value
+
+
+def step(record: core_groups.PlanStep, names: Names) -> JSON:
+    """Return one move of a plan."""
+    return {
+        "number": record.number,
+        "server_id": record.server,
+        "server_name": record.name,
+        "state": record.state.value,
+        "source": names.host(record.source),
+        "destination": names.maybe_host(record.destination),
+        "after": list(record.after),
+        "group_ids": list(record.why),
+        "predicted_s": record.predicted_s,
+        "tries": record.tries,
+        "requested_at": views.moment(record.requested_at),
+        "landed_at": views.moment(record.landed_at),
+        "verified_at": views.moment(record.verified_at),
+        "reason": names.maybe_text(record.reason),
+    }
+
+
+def event(record: core_groups.PlanEvent, names: Names) -> JSON:
+    """Return one line of the story of a plan."""
+    return {
+        "id": record.id,
+        "at": views.moment(record.at),
+        "kind": record.kind,
+        "server_id": record.server,
+        "text": names.text(record.text),
+        "detail": _told(views.plain(record.detail), names),
+    }
