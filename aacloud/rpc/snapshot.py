@@ -152,7 +152,7 @@ class Reader:
             group_id = _text(entry, "id")
             try:
                 found.append(self._group(group_id, entry))
-            except (core_rules.RuleError, ValueError):
+            except (envelope.MessageError, TypeError, ValueError):
                 skipped.append(group_id)
         return Snapshot(
             revision=envelope.count_of(body, "revision"),
