@@ -263,18 +263,28 @@ class NovaCase(integrated_helpers.ProviderUsageBaseTestCase):
                 raise AssertionError("it did not come true in time")
             pause.wait(0.1)
 
+    def calm(self):
+        """Wait until nothing is migrated: Nova's threads could not end."""
+        self.sickness.heal()
+        self.until(
+            lambda: all(
+                one.status == "accepted"
+                for one in self.cloud.unfinished_migrations()
+            )
+        )
+
     @contextlib.contextmanager
-    def conductor_asleep(self):
+    def conductor_asleep(self, task="rebuild_instance"):
         """Nobody takes up what the API hands to the conductor meanwhile."""
         awake = threading.Event()
-        rebuild = conductor_manager.ComputeTaskManager.rebuild_instance
+        work = getattr(conductor_manager.ComputeTaskManager, task)
 
         def wait(manager, *args, **kwargs):
             awake.wait(30)
-            return rebuild(manager, *args, **kwargs)
+            return work(manager, *args, **kwargs)
 
         with mock.patch.object(
-            conductor_manager.ComputeTaskManager, "rebuild_instance", wait
+            conductor_manager.ComputeTaskManager, task, wait
         ):
             try:
                 yield

@@ -13,6 +13,10 @@ class TestCensus(nova_in_process.NovaCase):
     compute_driver = "fake.FakeLiveMigrateDriver"
     hosts = ("h1", "h2", "h3")
 
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(self.calm)
+
     def group(self, **rules):
         return self.admin_api.api_post(
             "/os-server-groups",
