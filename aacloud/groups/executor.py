@@ -14,7 +14,6 @@ from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent import futures
-import dataclasses
 import datetime
 import logging
 
@@ -28,6 +27,8 @@ from aacloud.clouds import pace as paces
 from aacloud.clouds import ports
 from aacloud.coordination import clock as clocks
 from aacloud.coordination import waits
+from aacloud.core import adoption
+from aacloud.core import adoption_live
 from aacloud.core import concurrency
 from aacloud.core import groups as core_groups
 from aacloud.core import incidents
@@ -58,16 +59,54 @@ class LeadershipEnded(Exception):
     """This engine must not act any more; another one goes on."""
 
 
-@dataclasses.dataclass(slots=True)
 class _Work:
     """What is known of the plan at hand beside the journal.
 
+    :ivar plan: as it was read last
+    :ivar blocked: why nothing may be sent now, not even again; None: it may
     :ivar aborted: migrations that Nova was asked to abort
     """
 
-    mover: movers.Mover
-    ledger: ledgers.PlanLedger
-    aborted: set[int] = dataclasses.field(default_factory=set)
+    def __init__(
+        self, plan: core_groups.Plan, ledger: ledgers.PlanLedger
+    ) -> None:
+        self.plan = plan
+        self.ledger = ledger
+        self.blocked: str | None = None
+        self.aborted: set[int] = set()
+        self.mover: movers.Mover | None = None
+
+    def close(self) -> None:
+        """Let the mover go, if there is one."""
+        if self.mover is not None:
+            self.mover.close()
+
+
+class CheckedMigration(live_migration.LiveMigration):
+    """A live migration that is checked by the groups' rules as the last
+    thing before it is ordered, also when it is ordered again.
+
+    :param wrong: says why a move must not be made now, or None
+    """
+
+    def __init__(
+        self,
+        cloud: ports.LiveMigrator,
+        policy: adoption_live.LivePolicy,
+        wrong: Callable[[incidents.ServerRecord], str | None],
+    ) -> None:
+        super().__init__(cloud, policy)
+        self._wrong = wrong
+
+    def check(self, record: incidents.ServerRecord) -> None:
+        """Look whether the move is still right, and whether Nova can.
+
+        :raises live_migration.Hindered: it is not sent, and looked at anew
+        """
+        reason = self._wrong(record)
+        if reason is not None:
+            raise live_migration.Hindered(adoption.Wait(reason))
+        super().check(record)
 
 
 class Executor:
@@ -163,7 +202,7 @@ class Executor:
     def _drop(self, plan_id: str) -> None:
         work = self._work.pop(plan_id, None)
         if work is not None:
-            work.mover.close()
+            work.close()
 
     # -- a turn -------------------------------------------------------------
 
@@ -289,7 +328,7 @@ class Executor:
         try:
             verdict = self._checks.check(plan, steps, chosen)
         except (cloud_errors.CloudError, rechecking.NotKnown) as error:
-            self._round(plan, steps, flying, send=False)
+            self._round(plan, steps, flying, blocked=str(error))
             self._wait(plan, (
                 f"nothing is begun, the cloud cannot be read: {error}",))
             return self._later()
@@ -299,7 +338,7 @@ class Executor:
             return SHORTEST_S
         self._goes_on(plan)
         return self._round(
-            plan, steps, [*flying, *verdict.right], send=True)
+            plan, steps, [*flying, *verdict.right], blocked=None)
 
     def _follow(
         self,
@@ -322,7 +361,8 @@ class Executor:
         flying = [
             step for step in steps
             if step.state in core_groups.STEPS_IN_FLIGHT]
-        pause = self._round(plan, steps, flying, send=False)
+        pause = self._round(
+            plan, steps, flying, blocked="; ".join(reasons))
         self._wait(plan, reasons)
         return pause
 
@@ -332,48 +372,66 @@ class Executor:
         steps: Sequence[core_groups.PlanStep],
         given: Sequence[core_groups.PlanStep],
         *,
-        send: bool,
+        blocked: str | None,
     ) -> float:
-        """Let the mover go a round with some of the steps."""
-        work = self._work_of(plan)
+        """Let the mover go a round with some of the steps.
+
+        :param blocked: why nothing may be sent now: what never reached Nova
+            is then to be tried again
+        """
+        work = self._work.setdefault(
+            plan.id, _Work(plan, ledgers.PlanLedger(self._plans)))
+        work.plan, work.blocked = plan, blocked
         work.ledger.take(steps)
         if not given:
             return IDLE_S
-        came_to = work.mover.round(
-            [step.as_server_record() for step in given], send=send)
+        mover = self._mover_of(work)
+        came_to = mover.round([step.as_server_record() for step in given])
         if came_to.stopped:
             raise LeadershipEnded("this engine does not lead any more")
         self._abort_late(plan, work, came_to.records)
-        if work.mover.busy:
-            work.mover.wait(came_to.pause_s)
+        if mover.busy:
+            mover.wait(came_to.pause_s)
             return SHORTEST_S
         return max(SHORTEST_S, min(came_to.pause_s, IDLE_S))
 
-    def _work_of(self, plan: core_groups.Plan) -> _Work:
-        known = self._work.get(plan.id)
-        if known is None:
+    def _mover_of(self, work: _Work) -> movers.Mover:
+        if work.mover is None:
             options = self._conf.aacloud_groups
-            ledger = ledgers.PlanLedger(self._plans)
             total = options.parallel_total
-            known = _Work(
-                movers.Mover(
-                    live_migration.LiveMigration(
-                        self._cloud.bound(f"req-{plan.id}"),
-                        policies.live_policy(self._conf)),
-                    ledger,
-                    paces.Pace(concurrency.Concurrency(
-                        limit=total, ceiling=total, per_destination=total)),
-                    may_act=self._may_act,
-                    # Another destination is another plan's business.
-                    retry=live_migration.ONE_TRY,
-                    times=self._times or moves.MoverTimes(
-                        verify=options.verify_timeout),
-                    pool=None if self._pool is None else self._pool(),
-                    clock=self._clock.monotonic,
-                    utcnow=self._clock.utcnow),
-                ledger)
-            self._work[plan.id] = known
-        return known
+            work.mover = movers.Mover(
+                CheckedMigration(
+                    self._cloud.bound(f"req-{work.plan.id}"),
+                    policies.live_policy(self._conf),
+                    lambda record: self._wrong(work, record)),
+                work.ledger,
+                paces.Pace(concurrency.Concurrency(
+                    limit=total, ceiling=total, per_destination=total)),
+                may_act=self._may_act,
+                # Another destination is another plan's business.
+                retry=live_migration.ONE_TRY,
+                times=self._times or moves.MoverTimes(
+                    verify=options.verify_timeout),
+                pool=None if self._pool is None else self._pool(),
+                clock=self._clock.monotonic, utcnow=self._clock.utcnow)
+        return work.mover
+
+    def _wrong(
+        self, work: _Work, record: incidents.ServerRecord
+    ) -> str | None:
+        """Why a move must not be made now. Called by the mover's threads.
+
+        :raises cloud_errors.CloudError: that cannot be told now
+        """
+        if work.blocked is not None:
+            return work.blocked
+        steps = work.ledger.steps()
+        chosen = [step for step in steps if step.number == record.wave]
+        try:
+            found = self._checks.check(work.plan, steps, chosen)
+        except rechecking.NotKnown as error:
+            return str(error)
+        return found.refused.get(record.wave)
 
     def _abort_late(
         self,

@@ -92,11 +92,13 @@ class Rechecker:
             self._cloud.capacity(tuple(here.topology.hosts)), resting={})
         right: list[core_groups.PlanStep] = []
         refused: dict[int, str] = {}
+        numbers = {step.number for step in chosen}
+        for step in steps:
+            if step.state in _ORDERED and step.number not in numbers:
+                # Nova may not show it yet.
+                problem = _with_move(problem, _move(step))
         for step in chosen:
-            move = repair.Step(
-                step.number,
-                repair.Move(step.server, step.source, step.destination or ""),
-                step.after, step.why)
+            move = _move(step)
             reason = repair.check_step(problem, move)
             if reason is not None:
                 refused[step.number] = reason
@@ -124,12 +126,29 @@ class Rechecker:
         return False
 
 
+#: Nova was, or may have been, asked for these.
+_ORDERED = frozenset({
+    core_groups.StepState.REQUESTED, core_groups.StepState.MIGRATING})
+
+
+def _move(step: core_groups.PlanStep) -> repair.Step:
+    return repair.Step(
+        step.number,
+        repair.Move(step.server, step.source, step.destination or ""),
+        step.after, step.why)
+
+
 def _with_move(
     problem: repair.RepairProblem, step: repair.Step
 ) -> repair.RepairProblem:
     """The picture once the step is under way: both ends are taken."""
-    server = problem.servers[step.move.server]
-    host = problem.hosts[step.move.destination]
+    server = problem.servers.get(step.move.server)
+    host = problem.hosts.get(step.move.destination)
+    if (
+        server is None or host is None or server.also is not None
+        or server.host != step.move.source
+    ):
+        return problem
     return dataclasses.replace(
         problem,
         servers={
