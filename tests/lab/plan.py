@@ -37,6 +37,7 @@ PORTS = {
     "nova-api": 8774,
     "aacloud-api": 8790,
     "aacloud-health": 8791,
+    "aacloud-groups-health": 8792,
     "bmc": BMC_PORT,
 }
 

@@ -42,6 +42,8 @@ def configure(state: State) -> None:
             sections = _agent(state, node)
         elif node.kind is Kind.ENGINE:
             sections = _engine(state, node)
+            write(_config(state, f"{node.name}-groups"),
+                  ini(_groups(state, node)), mode=0o600)
         elif node.name == CONTROL:
             sections = _api(state, node)
         else:
@@ -119,6 +121,22 @@ def _engine(state: State, node: Node) -> Sections:
     }
 
 
+def _groups(state: State, node: Node) -> Sections:
+    sections = _engine(state, node)
+    del sections["aacloud_failover"], sections["aacloud_fencing"]
+    sections["aacloud_service"] = {
+        "health_host": node.mgmt,
+        "health_port": PORTS["aacloud-groups-health"],
+    }
+    return sections | {
+        "aacloud_groups": {
+            # A small cloud is looked through in no time.
+            "reconcile_interval": 30,
+            "inspect_interval": 10,
+        },
+    }
+
+
 def _api(state: State, node: Node) -> Sections:
     # aacloud-manage runs here too, hence the sections of the engine.
     return _engine(state, node) | {
@@ -185,7 +203,7 @@ def services(state: State) -> list[Service]:
     found = [api(state)]
     for node in state.plan.nodes:
         if node.kind is Kind.ENGINE:
-            found.append(engine(state, node))
+            found += [engine(state, node), groups(state, node)]
         elif node.kind is Kind.HOST:
             found.append(agent(state, node))
     return found
@@ -227,6 +245,19 @@ def engine(state: State, node: Node) -> Service:
         # later: it shall find it.
         after=("aacloud-api", "rabbitmq", "etcd", "keystone", "topology"),
         address=(node.mgmt, PORTS["aacloud-health"]),
+    )  # fmt: skip
+
+
+def groups(state: State, node: Node) -> Service:
+    return Service(
+        name="aacloud-groups",
+        node=node.name,
+        argv=(
+            state.bin("aacloud-groups"),
+            "--config-file", str(_config(state, f"{node.name}-groups")),
+        ),
+        after=("aacloud-api", "rabbitmq", "etcd", "keystone", "topology"),
+        address=(node.mgmt, PORTS["aacloud-groups-health"]),
     )  # fmt: skip
 
 

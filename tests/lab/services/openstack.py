@@ -43,6 +43,12 @@ _UNLIMITED = (
 
 Sections = dict[str, dict[str, object]]
 
+#: Those that Nova enables by itself; ours comes after them.
+_FILTERS = (
+    "ComputeFilter", "ComputeCapabilitiesFilter", "ImagePropertiesFilter",
+    "ServerGroupAntiAffinityFilter", "ServerGroupAffinityFilter",
+)  # fmt: skip
+
 #: name, module of the WSGI application, threads
 APIS = (
     ("keystone", "keystone.wsgi.api", 16),
@@ -264,6 +270,18 @@ def nova_sections(state: State) -> Sections:
         "neutron": dict(service),
         "glance": dict(service),
         "upgrade_levels": {"compute": "auto"},
+        # The group engine learns of births and moves from these.
+        "notifications": {"notification_format": "versioned"},
+        "oslo_messaging_notifications": {"driver": "messagingv2"},
+        "filter_scheduler": {
+            "available_filters": (
+                "nova.scheduler.filters.all_filters",
+                "aacloud.scheduler.nova.filter.HAGroupFilter",
+            ),
+            "enabled_filters": ",".join((*_FILTERS, "HAGroupFilter")),
+            "weight_classes": "nova.scheduler.weights.all_weighers,"
+            "aacloud.scheduler.nova.weigher.HAGroupWeigher",
+        },
         "conductor": {"workers": 1},
         "scheduler": {
             "workers": 1,

@@ -26,9 +26,9 @@ def test_shadow_mode_disarming_and_local_disks(stage: Stage) -> None:
     local = stage.crew(victim, 1, "lab.local")
     left = stage.crew(disarmed, 2)
     (held,) = local.ids
+    stage.ready()
     _ha(stage, "failover", "disarm", "--host", disarmed,
         "--reason", "it is being serviced")  # fmt: skip
-    stage.ready()
 
     stage.crash(victim)
     stage.crash(disarmed)
