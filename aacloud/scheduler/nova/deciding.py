@@ -198,10 +198,18 @@ class Decider:
             groups = asked
             if missing:
                 more, refused = self._ask(server, missing, spec.project_id)
-                if more:
-                    groups = _unique([*groups, *more])
-                    reading = self._read(placing, server, groups)
-                    view = self._client.view()
+                groups = _unique([*groups, *more])
+                view = self._client.view()
+        else:
+            placing.expected = 1
+        # An evacuation does not wait.
+        waited = not (own is not None and own.evacuated) and (
+            self._recent.wait_turn(
+                placing, [one.id for one in groups if _takes_turns(one)],
+                self._clock))
+        if waited or len(groups) > len(asked):
+            placing.reading = None
+            reading = self._read(placing, server, groups)
         placing.server = server
         placing.servers[server] = None
         placing.groups.update(group.id for group in groups)
@@ -412,6 +420,12 @@ def _hinted(
         else:
             found.append(group)
     return found, missing
+
+
+def _takes_turns(group: rules.Group) -> bool:
+    """Whether it matters to a server where another one goes."""
+    return group.enforced and any(
+        rule.kind is not rules.RuleKind.FENCE for rule in group.rules)
 
 
 def _gathers(spec: Any) -> bool:

@@ -96,7 +96,7 @@ class NovaOccupancy:
         nova_context.load_cells()
         cells = [c for c in nova_context.CELLS if not c.is_cell0()]
         answers = nova_context.scatter_gather_cells(
-            context, cells, timeout_s, _read_cell, sorted(servers))
+            context, cells, timeout_s, self._read_cell, sorted(servers))
         seen: dict[str, Sighting] = {}
         complete = bool(cells)
         for cell, answer in answers.items():
@@ -113,42 +113,44 @@ class NovaOccupancy:
                     sighting if known is None else _both(known, sighting))
         return Reading(seen, complete)
 
+    def _read_cell(
+        self, context: Any, servers: list[str],
+    ) -> dict[str, Sighting]:
+        from nova.db.main import api
+        from nova.db.main import models
+        import sqlalchemy as sa
+
+        instance, migration = models.Instance, models.Migration
+        statement = sa.select(
+            instance.uuid, instance.host, instance.vm_state,
+            instance.task_state, instance.launched_at,
+            migration.migration_type,
+            migration.source_compute, migration.dest_compute, migration.id,
+        ).select_from(instance).outerjoin(
+            migration, sa.and_(
+                migration.instance_uuid == instance.uuid,
+                migration.deleted == 0, migration.status.not_in(OVER)),
+        ).where(instance.uuid.in_(servers), instance.deleted == 0)
+        with api.get_context_manager(context).reader.using(context) as session:
+            rows = session.execute(statement).all()
+        seen: dict[str, Sighting] = {}
+        for row in rows:
+            known = seen.get(row.uuid)
+            moves = () if known is None else known.moves
+            if row.id is not None:
+                moves += (Moving(
+                    row.migration_type, row.source_compute, row.dest_compute),)
+            seen[row.uuid] = Sighting(
+                host=row.host,
+                vm_state=row.vm_state,
+                busy=row.task_state is not None,
+                launched=row.launched_at is not None,
+                moves=moves,
+            )
+        return seen
+
 
 def _both(one: Sighting, other: Sighting) -> Sighting:
     move = Moving("resize", one.host, other.host)
     return dataclasses.replace(
         one, busy=True, moves=(*one.moves, *other.moves, move))
-
-
-def _read_cell(context: Any, servers: list[str]) -> dict[str, Sighting]:
-    from nova.db.main import api
-    from nova.db.main import models
-    import sqlalchemy as sa
-
-    instance, migration = models.Instance, models.Migration
-    statement = sa.select(
-        instance.uuid, instance.host, instance.vm_state, instance.task_state,
-        instance.launched_at, migration.migration_type,
-        migration.source_compute, migration.dest_compute, migration.id,
-    ).select_from(instance).outerjoin(
-        migration, sa.and_(
-            migration.instance_uuid == instance.uuid,
-            migration.deleted == 0, migration.status.not_in(OVER)),
-    ).where(instance.uuid.in_(servers), instance.deleted == 0)
-    with api.get_context_manager(context).reader.using(context) as session:
-        rows = session.execute(statement).all()
-    seen: dict[str, Sighting] = {}
-    for row in rows:
-        known = seen.get(row.uuid)
-        moves = () if known is None else known.moves
-        if row.id is not None:
-            moves += (Moving(
-                row.migration_type, row.source_compute, row.dest_compute),)
-        seen[row.uuid] = Sighting(
-            host=row.host,
-            vm_state=row.vm_state,
-            busy=row.task_state is not None,
-            launched=row.launched_at is not None,
-            moves=moves,
-        )
-    return seen

@@ -6,17 +6,20 @@ where a server goes, and a server born with a hint is no member until the
 engine hears of it. nova-scheduler itself notes its choice only in the
 HostStates of the request: ``num_instances`` grows, ``stats`` stays. They are
 kept here for a moment, and so the siblings of one request, and requests that
-follow each other closely, are counted.
+follow each other closely, are counted. Requests of one group that come at the
+same moment take turns: one is judged when those before it have their hosts.
 """
 
 from __future__ import annotations
 
 import collections
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import threading
+import time
 from typing import Any
 import weakref
 
@@ -28,6 +31,12 @@ KEEP_S = 120.0
 
 #: Seconds in which a server that was placed appears in its cell.
 APPEAR_S = 60.0
+
+#: Seconds for which a request waits at most for those before it.
+TURN_S = 5.0
+
+#: Seconds between two looks whether they have their hosts: nobody tells.
+LOOK_S = 0.005
 
 #: Requests that are remembered.
 MOST = 1000
@@ -42,9 +51,12 @@ class Placing:
     """
 
     def __init__(
-        self, hosts: Sequence[Any], expected: int, now: float,
+        self, spec: Any, hosts: Sequence[Any], now: float,
     ) -> None:
         self.at = now
+        self._spec = weakref.ref(spec)
+        #: whether it has waited for those before it
+        self.in_turn = False
         self.server: str | None = None
         self.servers: dict[str, None] = {}
         self.groups: set[str] = set()
@@ -55,8 +67,15 @@ class Placing:
         self.verdict: Any = None
         self._aside: dict[int, tuple[Any, int]] = {}
         self._hosts = list(hosts)
-        self._expected = max(1, expected)
+        #: how many servers it places; a move has the number of its birth
+        self.expected = max(1, spec.num_instances or 1)
         self._chosen: list[str] | None = None
+
+    def over(self, now: float) -> bool:
+        """Whether its hosts are chosen, or it is no more."""
+        return (
+            self._spec() is None or self._chosen is not None
+            or len(self.chosen(now)) >= self.expected)
 
     def with_aside(self, hosts: list[Any]) -> list[Any]:
         """The hosts, and those that were refused to an earlier sibling.
@@ -75,7 +94,7 @@ class Placing:
 
     def set_aside(self, hosts: Sequence[Any], left: Sequence[Any]) -> None:
         """Keep those of the hosts that are not left."""
-        if self._expected < 2 or len(left) == len(hosts):
+        if self.expected < 2 or len(left) == len(hosts):
             return
         kept = {id(host) for host in left}
         for host in hosts:
@@ -92,7 +111,7 @@ class Placing:
                 host.stats.get("num_instances", 0))
             if more > 0:
                 found.extend([host.host] * more)
-        if len(found) >= self._expected or now - self.at > APPEAR_S:
+        if len(found) >= self.expected or now - self.at > APPEAR_S:
             # Nothing more is chosen: let go of the hosts.
             self._chosen, self._hosts, self._aside = found, [], {}
         return found
@@ -157,6 +176,7 @@ class Recent:
         self._by_spec: weakref.WeakKeyDictionary[Any, Placing] = (
             weakref.WeakKeyDictionary())
         self._kept: collections.deque[Placing] = collections.deque()
+        self._in_turn: collections.deque[Placing] = collections.deque()
 
     def of(self, spec: Any) -> Placing | None:
         """The request, if it was seen before."""
@@ -168,7 +188,7 @@ class Recent:
         with self._lock:
             found = self._by_spec.get(spec)
             if found is None:
-                found = Placing(hosts, spec.num_instances or 1, now)
+                found = Placing(spec, hosts, now)
                 self._by_spec[spec] = found
                 self._kept.append(found)
             while self._kept and (
@@ -176,6 +196,43 @@ class Recent:
             ):
                 self._kept.popleft()
             return found
+
+    def wait_turn(
+        self, placing: Placing, groups: Iterable[str],
+        clock: Callable[[], float],
+    ) -> bool:
+        """Wait until earlier requests of these groups have their hosts.
+
+        :returns: whether there was anything to wait for
+        """
+        if placing.in_turn:
+            return False
+        placing.in_turn = True
+        wanted = set(groups)
+        with self._lock:
+            # In this order, so that no two wait for each other.
+            ahead = [
+                one for one in self._in_turn
+                if not wanted.isdisjoint(one.groups)]
+            placing.groups |= wanted
+            self._in_turn.append(placing)
+        waited, deadline = False, time.monotonic() + TURN_S
+        pause = threading.Event()
+        while ahead:
+            began = time.monotonic()
+            ahead = [one for one in ahead if not one.over(clock())]
+            if not ahead or began > deadline:
+                break
+            waited = True
+            # Looking takes a while where there are many hosts.
+            pause.wait(max(LOOK_S, 5 * (time.monotonic() - began)))
+        now = clock()
+        with self._lock:
+            while self._in_turn and (
+                len(self._in_turn) > MOST or self._in_turn[0].over(now)
+            ):
+                self._in_turn.popleft()
+        return waited
 
     def with_groups(self, groups: Iterable[str]) -> list[Placing]:
         """The requests that placed servers of any of these groups."""

@@ -18,6 +18,7 @@ from aacloud.core.topology import Host
 from aacloud.core.topology import Topology
 from aacloud.rpc import snapshot as rpc_snapshot
 from aacloud.scheduler.nova import deciding
+from aacloud.scheduler.nova import index as group_index
 from aacloud.scheduler.nova import occupancy
 from aacloud.scheduler.nova import settings
 from aacloud.scheduler.nova import snapshot_client
@@ -227,6 +228,28 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class Known:
+    """A client that knows what an engine knows, without a thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.settings = settings.Settings()
+        self._known = snapshot_client.View(
+            group_index.compile_index(engine.get_snapshot(None, 1.0)), 0.0)
+
+    def view(self) -> snapshot_client.View:
+        """See ``SnapshotClient``."""
+        return self._known
+
+    def record(self, entry: snapshot_client.FailOpen) -> None:
+        """See ``SnapshotClient``."""
+
+
+def decider(engine: Engine, cells: Cells) -> deciding.Decider:
+    """A decider for a moment, without a thread."""
+    return deciding.Decider(
+        Known(engine), cells, lambda: 0.0)  # type: ignore[arg-type]
 
 
 class Scheduler:

@@ -3,6 +3,8 @@
 
 from collections.abc import Iterator
 import gc
+import threading
+import time
 import types
 
 import prometheus_client
@@ -11,6 +13,7 @@ import pytest
 from aacloud.core.topology import Topology
 from aacloud.scheduler.nova import deciding
 from aacloud.scheduler.nova import occupancy
+from aacloud.scheduler.nova import recent
 from tests.unit.scheduler import stage
 
 RACK = {"d1-r1-h1", "d1-r1-h2"}
@@ -83,6 +86,7 @@ def test_preferences_are_for_the_weigher() -> None:
         left = [one for one in hosts if one.host in DC1]
         assert set(scheduler.penalties(spec, left)) == RACK
         assert len(scheduler.cells.asked) == 1
+        del spec
         # Without the filter it judges by itself.
         alone = stage.Spec("b")
         assert set(scheduler.penalties(alone, left)) == RACK
@@ -389,6 +393,66 @@ def test_a_birth_that_never_came_is_forgotten(
     assert len(scheduler.passing(stage.Spec("b"), two())) == 2
 
 
+def test_requests_of_one_group_take_turns(
+    scheduler: stage.Scheduler,
+) -> None:
+    first, hosts = stage.Spec("first", "g"), stage.states(
+        scheduler.engine.cloud)
+    chosen = scheduler.decider.passing(hosts, first)[0]
+    done = threading.Event()
+    refused: set[str] = set()
+
+    def second() -> None:
+        refused.update(scheduler.refused(stage.Spec("second", "g")))
+        done.set()
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    # One of another group need not wait for it.
+    scheduler.engine.set(stage.group("h", "spread:rack"))
+    scheduler.sync()
+    scheduler.passing(stage.Spec("other", "h"))
+    assert not done.wait(0.1)
+    chosen.consume()
+    assert done.wait(10)
+    thread.join(10)
+    assert {name[:5] for name in refused} == {"d1-r1", chosen.host[:5]}
+
+
+def test_a_request_that_failed_keeps_nobody_waiting(
+    scheduler: stage.Scheduler,
+) -> None:
+    first = stage.Spec("first", "g")
+    scheduler.passing(first)
+    # Nova found no host for it, and dropped it.
+    del first
+    gc.collect()
+    began = time.monotonic()
+    assert scheduler.refused(stage.Spec("b")) == RACK
+    assert time.monotonic() - began < recent.TURN_S / 2
+
+
+def test_nobody_waits_for_ever(
+    scheduler: stage.Scheduler, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recent, "TURN_S", 0.1)
+    first = stage.Spec("first", "g")
+    scheduler.passing(first)
+    assert scheduler.refused(stage.Spec("b")) == RACK
+    assert first.instance_uuid == "first"
+
+
+def test_an_evacuation_does_not_wait(scheduler: stage.Scheduler) -> None:
+    first = stage.Spec("first", "g")
+    scheduler.passing(first)
+    scheduler.cells.seen["b"] = occupancy.Sighting("d2-r1-h1", moves=(
+        occupancy.Moving("evacuation", "d2-r1-h1", None),))
+    began = time.monotonic()
+    scheduler.passing(stage.Spec("b"))
+    assert time.monotonic() - began < recent.TURN_S / 2
+    assert first.instance_uuid == "first"
+
+
 def test_two_moves_at_the_same_moment(scheduler: stage.Scheduler) -> None:
     scheduler.cells.seen["a"] = occupancy.Sighting("d1-r1-h1", busy=True)
     hosts = two()
@@ -498,6 +562,7 @@ def test_every_collaborator_may_fail(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     scheduler.client.view()
+    monkeypatch.setattr(recent, "TURN_S", 0.05)
     owner, name = breakable(scheduler)[number]
     monkeypatch.setattr(owner, name, Broken())
     hosts = stage.states(scheduler.engine.cloud)

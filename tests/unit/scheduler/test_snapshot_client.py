@@ -179,7 +179,7 @@ def test_an_answer_that_is_not_understood(
         stage.until(lambda: revision(scheduler) == 2)
 
 
-# -- what passed is told -------------------------------------------------------
+# -- what passed is told ----------------------------------------------------
 
 def test_what_passed_is_told_when_an_engine_is_back(
     engine: stage.Engine,
@@ -209,7 +209,7 @@ def test_no_more_than_so_many_wait(
             f"s{number}" for number in range(5, 15)]
 
 
-# -- the file ------------------------------------------------------------------
+# -- the file ---------------------------------------------------------------
 
 def test_a_scheduler_that_starts_while_nobody_answers(
     engine: stage.Engine, tmp_path: pathlib.Path,
@@ -274,7 +274,7 @@ def test_an_old_file_is_stale(
         assert scheduler.records() == {("b", ("id-g",), "stale")}
 
 
-# -- workers -------------------------------------------------------------------
+# -- workers ----------------------------------------------------------------
 
 def test_workers_that_are_forked_have_threads_of_their_own(
     engine: stage.Engine,
