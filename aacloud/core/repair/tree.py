@@ -208,6 +208,10 @@ class _Tree:
         self.racks: dict[str, list[tuple[str, str]]] = {}
         for where in sorted({*present, *self.open}):
             self.racks.setdefault(where[0], []).append(where)
+        #: Racks with hosts that a fence names.
+        self.named = {
+            (spot[2], spot[1]) for unit in self.units if unit.level == 0
+            for spot in map(state.spot, unit.names)}
         self.levels = [
             [u for u in self.units if u.level == level]
             for level in range(3)]
@@ -223,7 +227,7 @@ class _Tree:
                 u.rule.kind is not RuleKind.SPREAD for u in self.levels[1])
             for where in self.racks[dc]:
                 if where not in self.present and not fenced and (
-                        0 not in strict):
+                        0 not in strict) and where not in self.named:
                     fresh[self.open[where]] += 1
                     continue
                 found = self._rack(where, goals, 0 in strict)

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fewest moves, and how long it takes to find them.
+
+The rival is a local search as balancers do it: the move that lowers the
+excess most is made, until none lowers it. Both plan the same clouds in the
+same run; the ratios are what is compared.
+
+    python3 -m tests.benchmarks.repair
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+import sys
+import time
+
+from aacloud.core.repair import plan_repair
+from aacloud.core.repair import RepairLimits
+from aacloud.core.repair import RepairPlan
+from aacloud.core.repair import RepairProblem
+from aacloud.core.repair.state import movable
+from aacloud.core.repair.state import State
+from tests.benchmarks.repair_cloud import random_cloud
+
+#: Hosts, servers, groups.
+SIZES = ((250, 1500, 50), (1000, 6000, 200), (2500, 15000, 500),
+         (5000, 30000, 1000))
+FIRST_S = 5.0
+FINAL_S = 30.0
+PROVED = 0.95
+
+
+class Rival:
+    """Best improvement, move by move, group by group.
+
+    It is told nothing but by how much a move lowers the excess; per rack it
+    looks at the host with most room.
+    """
+
+    def __init__(self, problem: RepairProblem) -> None:
+        self.state = State(problem)
+        self.moves = 0
+        self.before = self.state.hard_excess()
+        self.racks: dict[tuple[str, str], list[str]] = {}
+        for name, host in sorted(problem.hosts.items()):
+            if host.takes:
+                self.racks.setdefault(
+                    (host.dc, host.rack), []).append(name)
+
+    def run(self) -> None:
+        for group in sorted(self.state.by_group):
+            units = self.state.by_group[group]
+            while any(unit.mend and unit.hard and unit.excess
+                      for unit in units):
+                found = self.best(group)
+                if found is None:
+                    break
+                self.state.move(found[1], found[2])
+                self.moves += 1
+
+    def best(self, group: str) -> tuple[int, str, str] | None:
+        state = self.state
+        best: tuple[int, str, str] | None = None
+        seen = set()
+        for uuid in sorted(state.by_group[group][0].group.members):
+            here = state.place[uuid]
+            units = state.units_of[uuid]
+            if not movable(state.servers[uuid]):
+                continue
+            like = here, units
+            if like in seen:
+                continue
+            seen.add(like)
+            a = state.spot(here)
+            for hosts in self.racks.values():
+                b = state.spot(hosts[0])
+                change = 0
+                for unit in units:
+                    if unit.level and unit.hard:
+                        part = unit.judge(a[unit.level], b[unit.level])
+                        if part is None:
+                            break
+                        change += part
+                else:
+                    low = change - sum(unit.level == 0 for unit in units)
+                    if best is not None and low >= best[0]:
+                        continue
+                    found = self.in_rack(uuid, hosts)
+                    if found is not None:
+                        for unit in units:
+                            if unit.level == 0 and unit.hard:
+                                change += unit.judge(a[0], found) or 0
+                        if change < 0 and (best is None or (
+                                change, uuid, found) < best):
+                            best = change, uuid, found
+        return best
+
+    def in_rack(self, uuid: str, hosts: Sequence[str]) -> str | None:
+        state = self.state
+        for host in sorted(hosts, key=lambda h: -state.free[h][1])[:3]:
+            if state.allowed(uuid, host):
+                return host
+        return None
+
+
+def planned(problem: RepairProblem, seconds: float) -> RepairPlan:
+    return plan_repair(
+        problem, RepairLimits(time_limit_s=seconds), time.monotonic)
+
+
+def compared(hosts: int, servers: int, groups: int, seed: int) -> bool:
+    problem = random_cloud(hosts, servers, groups, seed)
+    plan = planned(problem, FINAL_S)
+    began = time.monotonic()
+    rival = Rival(problem)
+    rival.run()
+    took = time.monotonic() - began
+    left = rival.state.hard_excess()
+    print(f"{hosts:5d} {servers:6d} {groups:6d} {plan.components:6d} "
+          f"{plan.excess_before:7d} {plan.excess_after:5d} {left:6d} "
+          f"{plan.moves:6d} {plan.lower_bound:6d} {rival.moves:6d} "
+          f"{rival.moves / max(1, plan.moves):6.2f} "
+          f"{plan.proved_components / max(1, plan.components):7.1%} "
+          f"{plan.first_s:7.2f} {plan.seconds:7.2f} {took:7.2f} "
+          f"{took / plan.seconds:6.2f}", flush=True)
+    return ((plan.excess_after, plan.moves) <= (left, rival.moves)
+            and plan.first_s <= FIRST_S and plan.seconds <= FINAL_S
+            and plan.proved_components >= PROVED * plan.components)
+
+
+def singles(count: int, seed: int) -> bool:
+    """Single groups of up to 50 members, each in a cloud of its own."""
+    proved = 0
+    worse = 0
+    moves = rivals = 0
+    began = time.monotonic()
+    for number in range(count):
+        problem = random_cloud(
+            500, 2000, 1, seed + number, fill=0.7,
+            three_levels=bool(number % 2))
+        plan = planned(problem, FINAL_S)
+        rival = Rival(problem)
+        rival.run()
+        proved += plan.proved_optimal
+        left = rival.state.hard_excess()
+        worse += (plan.excess_after, plan.moves) > (left, rival.moves)
+        moves += plan.moves
+        rivals += rival.moves
+    took = time.monotonic() - began
+    print(f"single groups: {count}, proved optimal {proved / count:.1%}, "
+          f"moves {moves}, of the rival {rivals} "
+          f"(x {rivals / max(1, moves):.2f}), worse than the rival {worse} "
+          f"times, {took / count:.2f} s each with the rival")
+    return proved >= PROVED * count and not worse
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--singles", type=int, default=100)
+    parser.add_argument("--largest", type=int, default=SIZES[-1][0],
+                        help="hosts of the largest cloud")
+    options = parser.parse_args(arguments)
+    fine = singles(options.singles, options.seed)
+    print("hosts servers groups  parts  excess  left  rival  moves  bound  "
+          "rival  ratio  proved   first   final   rival  ratio")
+    for size in SIZES:
+        if size[0] <= options.largest:
+            fine &= compared(*size, options.seed)
+    print("goals reached" if fine else "a goal was missed")
+    return not fine
+
+
+if __name__ == "__main__":
+    sys.exit(main())
