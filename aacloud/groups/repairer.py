@@ -233,7 +233,8 @@ class Repairer:
         found = self.solve(
             self.problem(groups, {one.id for one in wanted}, sight, here),
             time_limit_s)
-        if dry_run:
+        if dry_run or not found.steps:
+            # One without moves would only keep the next from being made.
             state = core_groups.PlanState.DRAFT
         elif self._conf.aacloud_groups.repair_approval:
             state = core_groups.PlanState.AWAITING_APPROVAL

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import pathlib
+import shutil
 import sqlite3
 from typing import Any
 
@@ -59,3 +60,13 @@ def make_stage(
 def stage(make_stage: Callable[..., stages.Stage]) -> stages.Stage:
     """A cloud of eight hosts in four racks and two data centres."""
     return make_stage()
+
+
+@pytest.fixture
+def database_file(
+    empty_database: pathlib.Path, tmp_path: pathlib.Path
+) -> pathlib.Path:
+    """For daemons, with threads of their own."""
+    path = tmp_path / "aacloud.sqlite"
+    shutil.copy(empty_database, path)
+    return path
