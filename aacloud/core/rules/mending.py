@@ -56,19 +56,15 @@ def mend(
         home = max(counts.get(name, 0) for name in eligible)
         return Mending(total - home, 0)
     limit = rule.max_per_domain
-    inside, must, may = [], 0, 0
+    inside, must = [], 0
     for name, n in counts.items():
         if name in eligible:
             inside.append(n)
         elif name == UNPLACED:
             must += n if closed else 0
-            may += 0 if closed else n
-        else:
-            over = 0 if limit is None else max(0, n - limit)
-            must += over
-            may += n - over
-    spread = _Spread(
-        tuple(inside), len(eligible), sum(inside), must, may)
+        elif limit is not None:
+            must += max(0, n - limit)
+    spread = _Spread(tuple(inside), len(eligible), sum(inside), must)
     if rule.max_skew is None:
         return spread.to_limit(limit or 0, now)
     if len(eligible) < (rule.min_domains or 0):
@@ -83,15 +79,14 @@ class _Spread:
     :ivar inside: the counts of the eligible domains that hold some
     :ivar domains: the number of eligible domains
     :ivar total: the sum of ``inside``
-    :ivar must: members elsewhere that are too many there
-    :ivar may: members elsewhere that may stay there
+    :ivar must: members elsewhere that are too many there. That others might
+        be fetched from elsewhere never saves a move.
     """
 
     inside: tuple[int, ...]
     domains: int
     total: int
     must: int
-    may: int
 
     def to_limit(self, limit: int, now: int) -> Mending:
         """With max_per_domain alone: each move into room mends one."""
@@ -129,10 +124,9 @@ class _Spread:
         # Where there is more than room, every domain is filled; what is too
         # much elsewhere may as well stay there.
         taken = max(0, room - self.total) if full else self.must
-        supply = self.must - taken if full else self.may
         total = self.total + taken
         lowest = max(0, -(-total // self.domains) - skew)
-        highest = (total + supply) // self.domains
+        highest = total // self.domains
         if limit is not None:
             if full:
                 lowest = max(lowest, limit)

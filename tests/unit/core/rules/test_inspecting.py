@@ -256,7 +256,7 @@ def test_limits_read_like_sentences():
         "all in one rack", "only in dc a, b"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(some_worlds())
 def test_reports_are_true(world):
     found = rules.inspect(

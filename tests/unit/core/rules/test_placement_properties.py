@@ -21,7 +21,7 @@ def where_to(world):
     return [*sorted(world.topology.hosts), LOST, "lost-too"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(some_worlds(), SERVERS)
 def test_allowed_if_and_only_if_no_hard_excess_grows(world, server):
     before = world.excesses()
@@ -37,7 +37,7 @@ def test_allowed_if_and_only_if_no_hard_excess_grows(world, server):
             ruling.penalty or not ruling.allowed)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(some_worlds(), SERVERS)
 def test_an_evacuation_holds_what_is_not_relaxed(world, server):
     before = world.excesses()
@@ -56,7 +56,7 @@ def test_an_evacuation_holds_what_is_not_relaxed(world, server):
         assert not grown or ruling.penalty > 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(some_worlds(), SERVERS, st.booleans(),
        st.sampled_from(rules.GroupMode))
 def test_the_filter_agrees_on_every_host(world, server, evacuation, mode):
@@ -78,7 +78,7 @@ def test_the_filter_agrees_on_every_host(world, server, evacuation, mode):
             assert not ruling.penalty
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(some_worlds())
 def test_a_server_may_always_stay(world):
     for server, place in world.occupancy.items():
@@ -88,7 +88,7 @@ def test_a_server_may_always_stay(world):
                 place[0]).allowed
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(some_worlds(most_rules=1), SERVERS)
 def test_a_preference_that_grows_worse_has_a_penalty(world, server):
     preferred = dataclasses.replace(
@@ -102,3 +102,17 @@ def test_a_preference_that_grows_worse_has_a_penalty(world, server):
             world.group, world.occupancy, world.domains, server, host)
         assert ruling.allowed
         assert after <= before or ruling.penalty > 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(some_worlds())
+def test_one_member_more_is_foreseen_exactly(world):
+    domains = world.domains.within(world.group.rules)
+    for rule in world.group.rules:
+        counts = rules.count(
+            rule, world.group.members, world.occupancy, domains)
+        state = rules.RuleState.of(rule, counts, domains)
+        assert state.excess == rules.excess(rule, counts, domains)
+        for name in [*domains.all(rule.level), rules.UNPLACED, "elsewhere"]:
+            more = {**counts, name: counts.get(name, 0) + 1}
+            assert state.after(name) == rules.excess(rule, more, domains)

@@ -46,7 +46,7 @@ def questions(draw):
     return topology, tuple(some), draw(st.integers(0, 5))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(questions())
 def test_contradictions_are_those_of_brute_force(question):
     topology, some, members = question
@@ -65,7 +65,31 @@ def test_contradictions_are_those_of_brute_force(question):
             assert Question(tuple(rest), domains).feasible(members)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
+@given(questions(), st.data())
+def test_rules_are_left_out_inside_the_fences_of_all(question, data):
+    topology, some, members = question
+    domains = rules.Domains(topology).within(some)
+    fewer = tuple(
+        rule for rule in some if data.draw(st.booleans()))
+    asked = Question(fewer, domains)
+    assert asked.feasible(members) is placeable(fewer, domains, members)
+    where = asked.placement(members)
+    if where is not None:
+        places = [host for host, n in where.items() for _ in range(n)]
+        assert len(places) == members
+        assert kept(fewer, places, domains)
+
+
+def test_who_is_outside_the_fences_makes_nobody_uneven():
+    spread, fence = rules_of(
+        "spread:host:max=1:max_skew=1", "fence:rack:domains=dc1-r1")
+    domains = rules.Domains(CLOUD).within([fence])
+    assert Question((spread,), domains).feasible(8)
+    assert not Question((spread, fence), domains).feasible(3)
+
+
+@settings(max_examples=100, deadline=None)
 @given(questions())
 def test_a_placement_that_is_found_keeps_all_rules(question):
     topology, some, members = question
@@ -83,7 +107,7 @@ def test_a_placement_that_is_found_keeps_all_rules(question):
         asked.feasible(n) for n in range(most + 1, members + 1))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(questions(), st.data())
 def test_placements_avoid_what_is_dead_or_closed(question, data):
     topology, some, members = question
