@@ -155,10 +155,11 @@ class Decider:
         if not _gathers(spec):
             hosts = placing.with_aside(hosts)
         self._judge(view, spec, server, hosts, placing)
-        found = placing.verdict
+        found, placing.judged = placing.verdict, self._clock()
         if found is None:
             return hosts
         if isinstance(found, _Refused):
+            placing.failed = True
             metrics.FAIL_CLOSED.labels(found.reason).inc()
             metrics.REQUESTS.labels("none").inc()
             LOG.warning(
@@ -166,6 +167,7 @@ class Decider:
             return []
         left = found.passing(hosts)
         placing.set_aside(hosts, left)
+        placing.failed = not left
         if not left and hosts:
             metrics.REQUESTS.labels("none").inc()
             LOG.info(
@@ -277,7 +279,8 @@ class Decider:
             self._from_hosts(members, where, hosts)
         for other in self._recent.with_groups((group.id,)):
             where.update(other.of_others(
-                server, members, seen, now, own=other is placing))
+                server, members, seen, now,
+                own=other is placing and placing.judged is not None))
         own = seen.get(server)
         # What is being decided is where it goes: the end that it leaves
         # alone counts.

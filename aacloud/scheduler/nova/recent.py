@@ -35,6 +35,10 @@ APPEAR_S = 60.0
 #: Seconds for which a request waits at most for those before it.
 TURN_S = 5.0
 
+#: Seconds that Nova has for the choice once a server was judged. One that
+#: takes longer has probably failed, and nobody tells that either.
+CHOICE_S = 1.0
+
 #: Seconds between two looks whether they have their hosts: nobody tells.
 LOOK_S = 0.005
 
@@ -57,6 +61,10 @@ class Placing:
         self._spec = weakref.ref(spec)
         #: whether it has waited for those before it
         self.in_turn = False
+        #: when a server of it was judged last
+        self.judged: float | None = None
+        #: whether that one may go nowhere
+        self.failed = False
         self.server: str | None = None
         self.servers: dict[str, None] = {}
         self.groups: set[str] = set()
@@ -72,9 +80,12 @@ class Placing:
         self._chosen: list[str] | None = None
 
     def over(self, now: float) -> bool:
-        """Whether its hosts are chosen, or it is no more."""
+        """Whether its hosts are chosen, or will not be."""
+        if self.judged is None:
+            return self._spec() is None
         return (
-            self._spec() is None or self._chosen is not None
+            self.failed or self._chosen is not None
+            or now - self.judged > CHOICE_S or self._spec() is None
             or len(self.chosen(now)) >= self.expected)
 
     def with_aside(self, hosts: list[Any]) -> list[Any]:
@@ -140,7 +151,8 @@ class Placing:
                     waiting.append(other)
                 continue
             if not sighting.host and not sighting.launched:
-                if sighting.busy and fresh:
+                # A birth is not busy for a moment before its claim.
+                if fresh and sighting.vm_state != "error":
                     waiting.append(other)
                 continue
             if other not in members:

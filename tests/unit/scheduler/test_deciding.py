@@ -368,6 +368,7 @@ def test_a_birth_counts_before_anybody_knows_of_it(
     # In its cell, without a host yet; then with one; then it runs.
     for sighting in (
         occupancy.Sighting(None, "building", True, False),
+        occupancy.Sighting(None, "building", False, False),
         occupancy.Sighting("d2-r1-h1", "building", True, False),
         occupancy.Sighting("d2-r1-h1", "active"),
     ):
@@ -420,16 +421,25 @@ def test_requests_of_one_group_take_turns(
 
 
 def test_a_request_that_failed_keeps_nobody_waiting(
-    scheduler: stage.Scheduler,
+    scheduler: stage.Scheduler, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    first = stage.Spec("first", "g")
-    scheduler.passing(first)
-    # Nova found no host for it, and dropped it.
-    del first
-    gc.collect()
-    began = time.monotonic()
+    monkeypatch.setattr(recent, "TURN_S", 60.0)
+    full = [stage.State("d1-r1-h2")]
+    refused = stage.Spec("refused", "g")
+    assert scheduler.passing(refused, full) == set()
     assert scheduler.refused(stage.Spec("b")) == RACK
-    assert time.monotonic() - began < recent.TURN_S / 2
+    # One that Nova found no host for, and dropped.
+    dropped = stage.Spec("dropped", "g")
+    scheduler.passing(dropped)
+    del dropped
+    gc.collect()
+    assert scheduler.refused(stage.Spec("b")) == RACK
+    # One that Nova keeps in its memory for a while.
+    kept = stage.Spec("kept", "g")
+    scheduler.passing(kept)
+    scheduler.clock.now += recent.CHOICE_S + 0.1
+    assert scheduler.refused(stage.Spec("b")) == RACK
+    assert refused and kept
 
 
 def test_nobody_waits_for_ever(
