@@ -42,6 +42,7 @@ class Engine:
     :param tree: tells where the hosts are
     :ivar down: why it gives no answer now
     :ivar refuses: why it does not plan
+    :ivar make_plan: stores a plan and returns its id
     :ivar asked: the names of the questions, in order
     :ivar native: Nova's own server groups
     """
@@ -60,6 +61,9 @@ class Engine:
         self.down: str | None = None
         self.refuses: str | None = None
         self.asked: list[str] = []
+        self.make_plan: (
+            Callable[[groups_server.RepairQuestion], str] | None
+        ) = None
         self.repairs: list[tuple[str | None, bool]] = []
         self.revisions: list[int] = []
         self.announced = threading.Event()
@@ -126,13 +130,16 @@ class Engine:
         return report, self._plan(group, None)
 
     def repair(
-        self, group: str | None, dry_run: bool, patience_s: float, **who: Any
+        self, question: groups_server.RepairQuestion, patience_s: float
     ) -> group_messages.Plan:
         self._note("repair")
         if self.refuses is not None:
             raise groups.EngineRefused(self.refuses)
-        self.repairs.append((group, dry_run))
-        return self._plan(group or server_id(1), str(uuid.uuid4()))
+        assert question.by == "joe (8f2a)"
+        self.repairs.append((question.group, question.dry_run))
+        group = question.group or server_id(1)
+        plan_id = self.make_plan(question) if self.make_plan else None
+        return self._plan(group, plan_id or str(uuid.uuid4()))
 
     def wait_acked(
         self, revision: int, patience_s: float

@@ -23,11 +23,40 @@ _STATES = {
 }
 
 
-@pytest.mark.parametrize(
-    "caller", sorted(group_operations.READ, key=str)
-)
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))
-def test_matrix(stage: Stage, operation: str, caller: str | None) -> None:
+def test_matrix(stage: Stage, operation: str) -> None:
+    """Those who may not come first: they find it all as it was."""
+    wanted = OPERATIONS[operation][0]
+    made = _things(stage, operation)
+    before = stage.groups.revision()
+    assert stage.engine.asked == []
+    for caller, status in wanted.items():
+        if status == "ok":
+            continue
+        answer = _called(stage, operation, made, caller)
+        assert answer.status == status, (caller, answer.json)
+        assert stage.groups.revision() == before
+        assert stage.plans.get(made["plan"]).orders == ()
+        assert stage.engine.asked == []
+        message = answer.json["error"]["message"]
+        if status == 403:
+            assert "aacloud:ha_" in message
+        if status == 404:
+            # Nothing tells that it is there.
+            assert "there is no" in message
+            assert "77aa" not in message
+    declared = test_policies.declared()[operation]
+    for caller, status in wanted.items():
+        if status == "ok":
+            answer = _called(stage, operation, made, caller)
+            assert answer.status == declared.status, (caller, answer.json)
+            for record in stage.groups.list():
+                stage.groups.delete(record.id, by="joe")
+            made = _things(stage, operation)
+
+
+def _things(stage: Stage, operation: str) -> dict[str, str]:
+    """Store a group with a member, and a plan for it; return the ids."""
     server = engines.server_id(1)
     group = group_operations.add_group(stage, members=(server,))
     plan = group_operations.add_plan(
@@ -37,39 +66,20 @@ def test_matrix(stage: Stage, operation: str, caller: str | None) -> None:
             operation, core_groups.PlanState.AWAITING_APPROVAL
         ),
     )
-    assert stage.engine.down is None
-    before = stage.groups.revision()
+    return {"group": group, "plan": plan, "server": server}
 
-    wanted, method, path, body = OPERATIONS[operation]
-    values = {"group": group, "plan": plan, "server": server}
 
-    def filled(text: str) -> str:
-        for key, value in values.items():
-            text = text.replace(f"{{{key}}}", value)
-        return text
-
-    arguments: dict[str, Any] = (
-        {}
-        if body is None
-        else {"json": json.loads(filled(json.dumps(body)))}
-    )
-    answer = stage.call(method, filled(path), token=caller, **arguments)
-
-    declared = test_policies.declared()[operation]
-    if wanted[caller] == "ok":
-        assert answer.status == declared.status, answer.json
-        return
-    assert answer.status == wanted[caller], answer.json
-    assert stage.groups.revision() == before
-    assert stage.plans.get(plan).orders == ()
-    assert stage.engine.asked == []
-    message = answer.json["error"]["message"]
-    if answer.status == 403:
-        assert "aacloud:ha_" in message
-    if answer.status == 404:
-        # Nothing tells that it is there.
-        assert "there is no" in message
-        assert "77aa" not in message
+def _called(
+    stage: Stage, operation: str, made: dict[str, str], caller: str | None
+) -> stages.Answer:
+    """Ask for an operation, with the ids filled in."""
+    _, method, path, body = OPERATIONS[operation]
+    text = json.dumps([path, body])
+    for key, value in made.items():
+        text = text.replace(f"{{{key}}}", value)
+    path, body = json.loads(text)
+    arguments: dict[str, Any] = {} if body is None else {"json": body}
+    return stage.call(method, path, token=caller, **arguments)
 
 
 def test_table_names_every_caller() -> None:

@@ -50,6 +50,29 @@ SEGMENTS = st.text(
     alphabet=string.ascii_letters + string.digits + "-._~%! ä\x00/",
     max_size=12,
 ) | st.sampled_from(["host", "rack", "dc", "cloud", "dc1", *stages.HOSTS])
+RULES = st.lists(
+    st.sampled_from(
+        ["spread:host", "together:dc", "fence:dc:domains=dc1", "spread:"]
+    )
+    | st.text(max_size=30)
+    | JSON,
+    max_size=3,
+)
+#: Bodies that make a group, or nearly do.
+GROUPS = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.text(max_size=20) | JSON,
+        "mode": st.sampled_from(["off", "report", "enforce"]) | JSON,
+        "rules": RULES | JSON,
+        "add_rules": RULES,
+        "window": st.none()
+        | st.sampled_from(["cron:0 1 * * 6;duration=4h", "rrule:FREQ=X"])
+        | st.text(max_size=40),
+        "version": st.integers(),
+        "servers": st.just([]) | JSON,
+    },
+)
 HEADERS = st.dictionaries(
     st.sampled_from(
         [
@@ -128,6 +151,26 @@ def test_bodies_of_a_command(
 
 
 @SETTINGS
+@hypothesis.given(body=GROUPS, new=st.booleans())
+def test_bodies_of_a_group(
+    stage: Stage, body: dict[str, Any], new: bool
+) -> None:
+    before = stage.groups.revision()
+    if new:
+        path, method = "/v1/groups", "POST"
+    else:
+        group = stage.groups.list(limit=1)
+        name = group[0].id if group else "none"
+        path, method = f"/v1/groups/{name}", "PATCH"
+    status = send(stage, method, path, body=json.dumps(body).encode())
+    assert status in (200, 201, 400, 404, 409)
+    if status >= 400:
+        assert stage.groups.revision() == before
+    for record in stage.groups.list():
+        assert stage.call("GET", f"/v1/groups/{record.id}").status == 200
+
+
+@SETTINGS
 @hypothesis.given(level=SEGMENTS, domain=SEGMENTS)
 def test_domains(stage: Stage, level: str, domain: str) -> None:
     status = send(
@@ -166,12 +209,25 @@ def test_paths_and_queries(
 @hypothesis.given(
     query=st.dictionaries(
         st.sampled_from(
-            ["limit", "marker", "host", "state", "open", "since", "dc"]
+            [
+                "limit",
+                "marker",
+                "host",
+                "state",
+                "open",
+                "since",
+                "dc",
+                "name",
+                "all_projects",
+                "server_id",
+            ]
         ),
         st.text(max_size=20) | st.integers().map(str),
         max_size=4,
     ),
-    path=st.sampled_from(["/v1/incidents", "/v1/hosts", "events"]),
+    path=st.sampled_from(
+        ["/v1/incidents", "/v1/hosts", "events", "/v1/groups", "/v1/plans"]
+    ),
 )
 def test_query_values(
     stage: Stage,

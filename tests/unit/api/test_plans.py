@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Repair plans through the API."""
+
+from __future__ import annotations
+
+import pytest
+
+from aacloud.core import groups as core_groups
+from tests.unit.api import group_operations
+from tests.unit.api.stage import Stage
+
+NOBODY = "00000000-0000-0000-0000-0000000000ff"
+State = core_groups.PlanState
+
+
+def test_dry_run_is_free(stage: Stage) -> None:
+    group = group_operations.add_group(stage, "web", "spread:host")
+    assert stage.engine.repairs == []
+    answer = stage.call(
+        "POST", "/v1/plans", token="reader", json={"group_id": group}
+    )
+    assert answer.status == 201
+    plan = answer.json["plan"]
+    assert (plan["moves"], plan["lower_bound"], plan["gap"]) == (1, 1, 0)
+    assert plan["proved_optimal"] is True
+    assert plan["id"] is not None
+    assert stage.engine.repairs == [(group, True)]
+    assert "dc1" not in str(plan)
+    named = stage.call("POST", "/v1/plans", json={"group_id": group})
+    assert named.json["plan"]["steps"][0]["source"] == "dc1-r1-h1"
+    assert len(named.json["plan"]["left"]) == 2
+
+
+def test_engine_refuses(stage: Stage) -> None:
+    group = group_operations.add_group(stage)
+    stage.engine.refuses = "plan 7 is under way, on host dc1-r1-h1"
+    answer = stage.call("POST", "/v1/plans", json={"group_id": group})
+    assert answer.status == 409
+    assert "plan 7 is under way" in answer.json["error"]["message"]
+    stage.engine.down = "it is starting"
+    down = stage.call("POST", "/v1/plans", json={"group_id": group})
+    assert down.status == 503
+    unknown = stage.call("POST", "/v1/plans", json={"group_id": NOBODY})
+    assert unknown.status == 404
+
+
+def test_show_and_story(stage: Stage) -> None:
+    group = group_operations.add_group(stage)
+    plan = group_operations.add_plan(stage, group)
+    shown = stage.call("GET", f"/v1/plans/{plan}").json
+    assert shown["plan"]["state"] == "awaiting-approval"
+    assert shown["plan"]["group_id"] == group
+    assert shown["plan"]["summary"]["reasons"] == ["rack dc1-r2 is full"]
+    assert shown["steps"][0]["destination"] == "dc2-r1-h1"
+    hidden = stage.call("GET", f"/v1/plans/{plan}", token="reader").json
+    assert hidden["plan"]["summary"]["reasons"] == ["rack rack-2 is full"]
+    assert hidden["steps"][0]["destination"] == "host-5"
+    events = stage.call("GET", f"/v1/plans/{plan}/events", token="reader")
+    assert [one["text"] for one in events.json["events"]] == ["off host-1"]
+    later = stage.call(
+        "GET", f"/v1/plans/{plan}/events", params={"since": "1"}
+    )
+    assert later.json["events"] == []
+
+
+def test_list(stage: Stage) -> None:
+    one = group_operations.add_group(stage, "a")
+    two = group_operations.add_group(stage, "b")
+    plans = [
+        group_operations.add_plan(stage, one),
+        group_operations.add_plan(stage, two, state=State.DRAFT),
+    ]
+
+    def listed(**query: str) -> list[str]:
+        answer = stage.call("GET", "/v1/plans", params=query)
+        return [plan["id"] for plan in answer.json["plans"]]
+
+    assert set(listed()) == set(plans)
+    assert listed(group_id=one) == plans[:1]
+    assert listed(state="draft") == plans[1:]
+    assert listed(open="false") == []
+    page = stage.call("GET", "/v1/plans", params={"limit": "1"}).json
+    assert len(page["plans"]) == 1
+    rest = listed(marker=page["plans"][0]["id"])
+    assert set(rest) | {page["plans"][0]["id"]} == set(plans)
+    wrong = stage.call("GET", "/v1/plans", params={"marker": NOBODY})
+    assert wrong.status == 400
+
+
+@pytest.mark.parametrize(
+    ("word", "state", "refused"),
+    [
+        ("approve", State.DRAFT, State.APPROVED),
+        ("pause", State.APPROVED, State.DRAFT),
+        ("resume", State.APPROVED, State.DRAFT),
+        ("stop", State.AWAITING_APPROVAL, None),
+    ],
+)
+def test_commands(
+    stage: Stage,
+    word: str,
+    state: core_groups.PlanState,
+    refused: core_groups.PlanState | None,
+) -> None:
+    group = group_operations.add_group(stage)
+    plan = group_operations.add_plan(stage, group, state=state)
+    told = stage.call(
+        "POST", f"/v1/plans/{plan}/{word}", json={"reason": "looked at"}
+    )
+    assert told.status == 202
+    (order,) = told.json["plan"]["orders"]
+    assert (order["command"], order["reason"]) == (word, "looked at")
+    assert order["by"] == "joe (8f2a)"
+    silent = stage.call("POST", f"/v1/plans/{plan}/{word}", json={})
+    assert silent.status == 400
+    unknown = stage.call(
+        "POST", f"/v1/plans/{NOBODY}/{word}", json={"reason": "x"}
+    )
+    assert unknown.status == 404
+    if refused is None:
+        return
+    other = group_operations.add_group(stage, "other")
+    late = group_operations.add_plan(stage, other, state=refused)
+    answer = stage.call(
+        "POST", f"/v1/plans/{late}/{word}", json={"reason": "x"}
+    )
+    assert answer.status == 409
+    assert refused.value in answer.json["error"]["message"]
+
+
+def test_plan_of_a_deleted_group_is_the_operators(stage: Stage) -> None:
+    group = group_operations.add_group(stage)
+    plan = group_operations.add_plan(stage, group)
+    stage.groups.delete(group, by="joe")
+    assert stage.call("GET", f"/v1/plans/{plan}").status == 200
+    hidden = stage.call("GET", f"/v1/plans/{plan}", token="member")
+    assert hidden.status == 404
