@@ -7,16 +7,17 @@ then checked against the processes of the guests themselves.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
-import subprocess
 import time
 
+from tests.lab import demo_groups
 from tests.lab import servers
 from tests.lab.control import Lab
 from tests.lab.control import WaitedTooLong
 from tests.lab.progress import Progress
-from tests.lab.services.infra import CONTROL
+from tests.lab.showing import Checks
+from tests.lab.showing import show
+from tests.lab.showing import title
 
 SERVERS = 24
 #: On the host that dies; the others are spread over all other hosts.
@@ -31,33 +32,6 @@ class NotCalm(RuntimeError):
     """Something is still under way in the lab; the text says what."""
 
 
-@dataclasses.dataclass
-class Checks:
-    """What must hold, and whether it did."""
-
-    failed: list[str] = dataclasses.field(default_factory=list)
-
-    def hold(self, what: str, truth: bool, found: str = "") -> None:
-        mark = "ok  " if truth else "FAIL"
-        print(f"  [{mark}] {what}{f' ({found})' if found else ''}",
-              flush=True)
-        if not truth:
-            self.failed.append(what)
-
-
-def title(text: str) -> None:
-    print(f"\n== {text}", flush=True)
-
-
-def show(lab: Lab, *command: str, timeout: float = 120) -> int:
-    """Run a command as the operator would, and let it be seen."""
-    print(f"$ {' '.join(command)}", flush=True)
-    return subprocess.run(
-        lab.command(CONTROL, command), env=lab.environment(CONTROL),
-        timeout=timeout,
-    ).returncode
-
-
 def run(lab: Lab, progress: Progress) -> int:
     """Play the demo in a lab that is up; 0 when all of it held.
 
@@ -67,6 +41,7 @@ def run(lab: Lab, progress: Progress) -> int:
     victim = lab.hosts[0]
     others = [host for host in lab.hosts if host != victim]
     _await_calm(lab)
+    demo_groups.remove(lab)
 
     title(f"{SERVERS} servers are booted in both data centres")
     servers.delete(lab, prefix=PREFIX)
@@ -96,6 +71,16 @@ def run(lab: Lab, progress: Progress) -> int:
               f"{'; '.join(checks.failed)}\n"
               f"The logs are in {lab.state.dir / 'logs'}. Auto-failover "
               "stays armed, so that an open incident goes on.")
+        return 1
+    servers.delete(lab, prefix=PREFIX)
+    try:
+        demo_groups.run(lab, checks)
+    except WaitedTooLong as error:
+        checks.hold(str(error), False)
+    if checks.failed:
+        print(f"\n{len(checks.failed)} checks failed: "
+              f"{'; '.join(checks.failed)}\n"
+              f"The logs are in {lab.state.dir / 'logs'}.")
         return 1
     title("The engine goes back to shadow mode, as delivered")
     show(lab, "openstack", "ha", "failover", "shadow",
