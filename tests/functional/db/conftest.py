@@ -13,9 +13,11 @@ import pathlib
 import tempfile
 
 import pytest
+import sqlalchemy as sa
 
 from aacloud.db import engine
 from aacloud.db import migration
+from tests.functional.db import galera
 from tests.functional.db import mariadb
 from tests.unit.db import worlds
 
@@ -87,3 +89,37 @@ def rival(url: str) -> Iterator[worlds.Engine]:
     opened = worlds.open_database(url)
     yield worlds.Engine("dc2-ha", opened)
     opened.dispose()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[galera.Cluster]:
+    reason = galera.missing()
+    if reason is not None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{reason}, and in CI nothing is left out")
+        pytest.skip(reason)
+    with tempfile.TemporaryDirectory(prefix="aacloud-") as directory:
+        path = pathlib.Path(directory)
+        # The servers run as another user.
+        path.chmod(0o755)
+        made = galera.Cluster(path)
+        try:
+            made.start()
+            yield made
+        finally:
+            made.stop()
+
+
+@pytest.fixture
+def urls(cluster: galera.Cluster) -> Iterator[tuple[str, str]]:
+    """Of one new database, at the first and at the second node."""
+    first, second = cluster.nodes
+    at_first = mariadb.make_database(first.url)
+    at_second = (
+        sa.make_url(second.url)
+        .set(database=sa.make_url(at_first).database)
+        .render_as_string(hide_password=False)
+    )
+    migration.sync(worlds.configuration(), connection=at_first)
+    yield at_first, at_second
+    mariadb.drop_database(at_first)

@@ -7,7 +7,9 @@ import pathlib
 import socket
 import time
 
+from aacloud.db import engine
 from tests.functional.db import mariadb
+from tests.unit.db import worlds
 
 PROVIDERS = (
     "/usr/lib/galera/libgalera_smm.so",
@@ -44,6 +46,13 @@ def _free_ports(count: int) -> list[int]:
     for one in taken:
         one.close()
     return ports
+
+
+def open_database(url: str, *, sync_wait: int) -> engine.Database:
+    """At ``sync_wait`` 1 a read waits for what other nodes committed."""
+    conf = worlds.configuration()
+    conf.set_override("mysql_wsrep_sync_wait", sync_wait, "database")
+    return engine.Database(conf, connection=url)
 
 
 class Cluster:

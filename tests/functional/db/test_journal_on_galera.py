@@ -10,21 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 import itertools
-import os
-import pathlib
-import tempfile
 import threading
 
 import pytest
-import sqlalchemy as sa
 
 from aacloud.core import hosts
 from aacloud.core import incidents
-from aacloud.db import engine
 from aacloud.db import errors
-from aacloud.db import migration
 from tests.functional.db import galera
-from tests.functional.db import mariadb
 from tests.unit.db import fence_cases
 from tests.unit.db import lost_answer_cases
 from tests.unit.db import worlds
@@ -33,54 +26,13 @@ State = worlds.State
 Server = worlds.Server
 
 
-def open_database(url: str, *, sync_wait: int) -> engine.Database:
-    """At ``sync_wait`` 1 a read waits for what other nodes committed."""
-    conf = worlds.configuration()
-    conf.set_override("mysql_wsrep_sync_wait", sync_wait, "database")
-    return engine.Database(conf, connection=url)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[galera.Cluster]:
-    reason = galera.missing()
-    if reason is not None:
-        if os.environ.get("CI"):
-            pytest.fail(f"{reason}, and in CI nothing is left out")
-        pytest.skip(reason)
-    with tempfile.TemporaryDirectory(prefix="aacloud-") as directory:
-        path = pathlib.Path(directory)
-        # The servers run as another user.
-        path.chmod(0o755)
-        made = galera.Cluster(path)
-        try:
-            made.start()
-            yield made
-        finally:
-            made.stop()
-
-
-@pytest.fixture
-def urls(cluster: galera.Cluster) -> Iterator[tuple[str, str]]:
-    """Of one new database, at the first and at the second node."""
-    first, second = cluster.nodes
-    at_first = mariadb.make_database(first.url)
-    at_second = (
-        sa.make_url(second.url)
-        .set(database=sa.make_url(at_first).database)
-        .render_as_string(hide_password=False)
-    )
-    migration.sync(worlds.configuration(), connection=at_first)
-    yield at_first, at_second
-    mariadb.drop_database(at_first)
-
-
 @pytest.fixture
 def url(urls: tuple[str, str]) -> str:
     return urls[0]
 
 
 def engine_at(url: str, name: str, sync_wait: int) -> Iterator[worlds.Engine]:
-    database = open_database(url, sync_wait=sync_wait)
+    database = galera.open_database(url, sync_wait=sync_wait)
     yield worlds.Engine(name, database)
     database.dispose()
 
@@ -101,7 +53,7 @@ class CausalReads:
 
 def test_the_engines_are_at_two_nodes(urls: tuple[str, str]) -> None:
     names = [
-        open_database(url, sync_wait=1).read(
+        galera.open_database(url, sync_wait=1).read(
             "name of the node",
             lambda connection: connection.exec_driver_sql(
                 "SELECT @@wsrep_node_name"

@@ -135,6 +135,14 @@ def together(*actions: Callable[[], Any]) -> list[Any]:
     return results
 
 
+def until(holds: Callable[[], bool]) -> None:
+    """Look until something holds that no event tells of."""
+    deadline = time.monotonic() + DEADLINE
+    while not holds():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
+
+
 @contextlib.contextmanager
 def broken_commits(
     database: engine.Database,

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store of the groups on SQLite, in a file that several threads use."""
+
+from tests.unit.db import group_cases
+from tests.unit.db import group_race_cases
+from tests.unit.db import scheduler_cases
+
+
+class TestGroups(group_cases.GroupCases):
+    pass
+
+
+class TestChanges(group_cases.ChangesCases):
+    pass
+
+
+class TestQuotas(group_cases.QuotaCases):
+    pass
+
+
+class TestRaces(group_race_cases.GroupRaceCases):
+    pass
+
+
+class TestVersions(group_race_cases.VersionRaceCases):
+    pass
+
+
+class TestSchedulers(scheduler_cases.SchedulerCases):
+    pass
+
+
+class TestInspections(scheduler_cases.InspectionCases):
+    pass
