@@ -35,7 +35,7 @@ def random_cloud(
 ) -> RepairProblem:
     """A cloud whose servers were placed by room alone.
 
-    :param groups: with members placed by chance; nearly all are broken
+    :param groups: broken ones; others come besides
     :param most: members of a group
     :param shared: part of the groups that take some members of another
     :param fill: part of a host that servers may take
@@ -66,17 +66,31 @@ def random_cloud(
             uuid, name, *size, movable=rand.random() > 0.02,
             why_not="it has a PCI device")
     pool = sorted(made)
-    rand.shuffle(pool)
+    by_rack: dict[str, list[str]] = {}
+    for uuid in pool:
+        by_rack.setdefault(
+            top.hosts[made[uuid].host].rack, []).append(uuid)
+    free_of = {rack: rand.sample(found, len(found))
+               for rack, found in sorted(by_rack.items())}
+    racks = sorted(free_of)
     found: list[rules.Group] = []
-    at = 0
-    for number in range(groups):
+    domains = rules.Domains(top)
+    where = {uuid: (server.host,) for uuid, server in made.items()}
+    broken = 0
+    while broken < groups:
+        number = len(found)
         texts = rand.choice(RULES[3:6] if three_levels else RULES)
         count = min(most, rand.choice((3, 3, 5, 5, 8, 12, 20, 30, 50)))
-        if at + count > len(pool):
-            at = 0
-            rand.shuffle(pool)
-        members = pool[at:at + count]
-        at += count
+        # Half of a group stands in two racks: too close.
+        near = rand.sample(racks, min(2, len(racks)))
+        members = []
+        while len(members) < count:
+            close = len(members) <= count // 2
+            rack = rand.choice(near if close else racks)
+            if not free_of[rack]:
+                near = racks
+                continue
+            members.append(free_of[rack].pop())
         if found and rand.random() < shared:
             other = sorted(rand.choice(found).members)
             members = [*members, *rand.sample(other, min(2, len(other)))]
@@ -85,6 +99,11 @@ def random_cloud(
             rules.GroupMode.REPAIR,
             tuple(rules.parse_rule(text) for text in texts),
             frozenset(members), 1))
+        broken += any(
+            rule.required and rules.excess(
+                rule, rules.count(rule, members, where, inside), inside)
+            for inside in [domains.within(found[-1].rules)]
+            for rule in found[-1].rules)
     # Nova's own groups, kept as they are.
     for number in range(groups // 5):
         count = rand.choice((2, 3, 5))

@@ -39,21 +39,20 @@ def mend(
     :param groups: ids
     """
     made: Moves = []
-    again = True
     start: dict[str, str] = {}
     moved: dict[str, int] = {}
+
+    def go(uuid: str, host: str) -> None:
+        start.setdefault(uuid, state.place[uuid])
+        moved[uuid] = moved.get(uuid, 0) + 1
+        state.move(uuid, host)
+        made.append((uuid, host))
+
+    again = True
     while again:
         again = False
         for group in groups:
-            while not expired():
-                found = _best(state, rooms, group, moved)
-                if found is None:
-                    break
-                uuid, choice = found
-                moved[uuid] = moved.get(uuid, 0) + 1
-                start.setdefault(uuid, state.place[uuid])
-                state.move(uuid, choice.host)
-                made.append((uuid, choice.host))
+            while not expired() and _round(state, rooms, group, moved, go):
                 again = len(groups) > 1
     return shortened(state, made, start)
 
@@ -95,27 +94,46 @@ def replay(state: State, moves: Moves) -> bool:
     return True
 
 
-def _best(
+def _round(
     state: State, rooms: Rooms, group: str, moved: dict[str, int],
-) -> tuple[str, Choice] | None:
-    """The move that brings the group's goals nearest."""
+    go: Callable[[str, str], None],
+) -> bool:
+    """Move every member that is as useful to move as it can be, or one.
+
+    :return: whether any was moved
+    """
     units = [unit for unit in state.by_group[group] if unit.goal is not None]
     lack = sum(unit.lacking() for unit in units)
-    found = _candidates(state, units, lack > 0, moved)
     best: tuple[tuple[int, int, bool], str, Choice] | None = None
     useless: set[tuple[object, ...]] = set()
-    for candidate in found:
+    done = False
+    for candidate in _candidates(state, units, lack > 0, moved):
         if best is not None and -best[0][0] >= candidate.use + lack:
             break
-        if candidate.like in useless:
+        uuid = candidate.uuid
+        if candidate.like in useless or (
+                done and _use(state, uuid) < candidate.use):
             continue
-        useless.add(candidate.like)
-        choice = rooms.best(candidate.uuid)
+        choice = rooms.best(uuid)
         if choice is None or choice.gain < 1:
-            continue
-        if best is None or choice.key < best[0]:
-            best = choice.key, candidate.uuid, choice
-    return None if best is None else (best[1], best[2])
+            useless.add(candidate.like)
+        elif choice.gain >= candidate.use + lack:
+            go(uuid, choice.host)
+            done = True
+            lack = sum(unit.lacking() for unit in units)
+        elif best is None or choice.key < best[0]:
+            best = choice.key, uuid, choice
+    if not done and best is not None:
+        go(best[1], best[2].host)
+        done = True
+    return done
+
+
+def _use(state: State, uuid: str) -> int:
+    """How good it is that the server leaves where it is."""
+    spot = state.spot(state.place[uuid])
+    return sum(unit.leaving(spot[unit.level])
+               for unit in state.units_of[uuid])
 
 
 def _candidates(
@@ -138,7 +156,7 @@ def _candidates(
         if own < (0 if lack else 1):
             continue
         all_units = state.units_of[uuid]
-        use = sum(unit.leaving(spot[unit.level]) for unit in all_units)
+        use = _use(state, uuid)
         found.append((-use, server.memory_mb, uuid, host, all_units,
                       server.may_go, server.vcpus, server.disk_gb))
     found.sort(key=lambda c: (c[0], c[1], c[2]))

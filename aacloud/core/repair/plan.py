@@ -32,7 +32,7 @@ from aacloud.core.repair.model import RepairPlan
 from aacloud.core.repair.model import RepairProblem
 from aacloud.core.repair.model import Step
 from aacloud.core.repair.pacing import Waits
-from aacloud.core.repair.reasons import explain
+from aacloud.core.repair.reasons import Explainer
 from aacloud.core.repair.reasons import why
 from aacloud.core.repair.rooms import Rooms
 from aacloud.core.repair.state import State
@@ -257,8 +257,9 @@ class _Planner:
         state = self.state
         after = state.hard_excess()
         soft = state.soft_excess()
+        explainer = Explainer(state)
         left = tuple(
-            self._blocked(unit.number, cut) for unit in state.units
+            self._blocked(explainer.explain(unit), cut) for unit in state.units
             if unit.mend and unit.hard and unit.excess)
         self._restart()
         waits = Waits(state)
@@ -284,8 +285,7 @@ class _Planner:
             left, self.clock() - self.began, self.soft_before, soft,
             self.first_s, len(found), sum(c.proved for c in found))
 
-    def _blocked(self, number: int, cut: bool) -> Blocked:
-        found = explain(self.state, self.state.units[number])
+    def _blocked(self, found: Blocked, cut: bool) -> Blocked:
         if cut and found.code is BlockCode.LIMIT:
             return dataclasses.replace(found, reason=(
                 f"a plan may have {self.limits.max_moves} moves: the next "

@@ -16,7 +16,10 @@ from aacloud.core.rules import RuleKind
 from aacloud.core.rules import UNPLACED
 
 #: Members whose ways are all looked at to explain one rule.
-LOOKED_AT = 4
+LOOKED_AT = 3
+#: Hosts that are looked at in all, and then for each rule.
+MOST_LOOKS = 300_000
+SAMPLED = 200
 #: Reasons that a sentence lists.
 NAMED = 3
 
@@ -28,40 +31,97 @@ NO_ORDER = (
     "the planner more time")
 
 
-def explain(state: State, unit: Unit) -> Blocked:
-    """What keeps the unit from being mended, as the state is."""
-    reason, code = _reason(state, unit)
-    return Blocked(
-        unit.group.id, unit.rule, reason, code, unit.excess)
+class Explainer:
+    """Says what keeps rules from being mended, as the state is.
 
+    So that thousands of broken rules in a large cloud cost seconds and not
+    minutes, only some hosts are looked at once ``MOST_LOOKS`` are used up.
+    """
 
-def _reason(state: State, unit: Unit) -> tuple[str, BlockCode]:
-    useful = useful_members(state, unit)
-    able = [uuid for uuid in useful if movable(state.servers[uuid])]
-    if not able:
-        whys = Counter(
-            _why_not(state.servers[uuid]) for uuid in useful)
-        if not whys:
-            return UNKNOWN_PLACE, BlockCode.UNMOVABLE
-        return ("none of the members that would have to move can be moved: "
-                + _listed(whys)), BlockCode.UNMOVABLE
-    tally: Counter[tuple[BlockCode, str]] = Counter()
-    better = False
-    for uuid in able[:LOOKED_AT]:
-        better |= _look(state, unit, uuid, tally)
-    if not better:
-        text = (
-            f"there is no other {unit.rule.level.value} where a member would "
-            f"be better: the rule asks for more than the cloud has")
-        return text, BlockCode.NO_DOMAIN
-    if not tally:
-        return NO_ORDER, BlockCode.LIMIT
-    ways = Counter({
-        text: number for (_, text), number in tally.items()})
-    code = max(tally, key=lambda k: (
-        sum(n for (c, _), n in tally.items() if c is k[0]), k[1]))[0]
-    return (f"{len(able)} of the members could be moved, but no host is "
-            f"right: {_listed(ways)}"), code
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._hosts = sorted(state.problem.hosts)
+        self._looks = MOST_LOOKS
+
+    def explain(self, unit: Unit) -> Blocked:
+        """Why the unit is not mended."""
+        reason, code = self._reason(unit)
+        return Blocked(
+            unit.group.id, unit.rule, reason, code, unit.excess)
+
+    def _reason(self, unit: Unit) -> tuple[str, BlockCode]:
+        state = self._state
+        useful = useful_members(state, unit)
+        able = [uuid for uuid in useful if movable(state.servers[uuid])]
+        if not able:
+            whys = Counter(
+                _why_not(state.servers[uuid]) for uuid in useful)
+            if not whys:
+                return UNKNOWN_PLACE, BlockCode.UNMOVABLE
+            return ("none of the members that would have to move can be "
+                    "moved: " + _listed(whys)), BlockCode.UNMOVABLE
+        tally: Counter[tuple[BlockCode, str]] = Counter()
+        better = False
+        for uuid in able[:LOOKED_AT]:
+            better |= self._look(unit, uuid, tally)
+        if not better:
+            text = (
+                f"there is no other {unit.rule.level.value} where a member "
+                f"would be better: the rule asks for more than the cloud has")
+            return text, BlockCode.NO_DOMAIN
+        if not tally:
+            return NO_ORDER, BlockCode.LIMIT
+        ways: Counter[str] = Counter()
+        codes: Counter[BlockCode] = Counter()
+        for (code, text), number in tally.items():
+            ways[text] += number
+            codes[code] += number
+        first = max(codes, key=lambda code: (codes[code], code.value))
+        return (f"{len(able)} of the members could be moved, but no host is "
+                f"right: {_listed(ways)}"), first
+
+    def _look(
+        self, unit: Unit, uuid: str, tally: Counter[tuple[BlockCode, str]],
+    ) -> bool:
+        """Count why not each host that would mend; whether there is one."""
+        state = self._state
+        server = state.servers[uuid]
+        here = state.spot(state.place[uuid])
+        better = False
+        hosts = self._hosts
+        if self._looks < len(hosts):
+            hosts = hosts[::max(1, len(hosts) // SAMPLED)]
+        self._looks -= len(hosts)
+        refused: Counter[int] = Counter()
+        for host in hosts:
+            there = state.spot(host)[unit.level]
+            change = unit.judge(here[unit.level], there)
+            if change is None or change >= 0:
+                continue
+            better = True
+            view = state.problem.hosts[host]
+            if not view.takes:
+                tally[BlockCode.CLOSED, (
+                    f"takes no servers ({view.reason or 'closed'})")] += 1
+            elif server.may_go is not None and host not in server.may_go:
+                tally[BlockCode.PINNED, (
+                    "is outside the zone or cell that the server is "
+                    "pinned to")] += 1
+            elif not state.fits(server, host):
+                tally[BlockCode.CAPACITY, (
+                    f"has no room for {server.vcpus} vCPU, "
+                    f"{server.memory_mb} MB memory and {server.disk_gb} GB "
+                    f"disk")] += 1
+            else:
+                other = state.refusing(uuid, host)
+                if other is not None:
+                    refused[other.number] += 1
+        for number, times in refused.items():
+            other = state.units[number]
+            tally[BlockCode.CONFLICT, (
+                f"would make {format_rule(other.rule)} of group "
+                f"{other.group.name} worse")] += times
+        return better
 
 
 def useful_members(state: State, unit: Unit) -> list[str]:
@@ -92,41 +152,6 @@ def useful_members(state: State, unit: Unit) -> list[str]:
         if good:
             found.append(uuid)
     return found
-
-
-def _look(
-    state: State, unit: Unit, uuid: str,
-    tally: Counter[tuple[BlockCode, str]],
-) -> bool:
-    """Count why not each host that would mend; whether there is one."""
-    server = state.servers[uuid]
-    here = state.spot(state.place[uuid])
-    better = False
-    for host in sorted(state.problem.hosts):
-        there = state.spot(host)[unit.level]
-        change = unit.judge(here[unit.level], there)
-        if change is None or change >= 0:
-            continue
-        better = True
-        view = state.problem.hosts[host]
-        if not view.takes:
-            tally[BlockCode.CLOSED, (
-                f"takes no servers ({view.reason or 'closed'})")] += 1
-        elif server.may_go is not None and host not in server.may_go:
-            tally[BlockCode.PINNED, (
-                "is outside the zone or cell that the server is "
-                "pinned to")] += 1
-        elif not state.fits(server, host):
-            tally[BlockCode.CAPACITY, (
-                f"has no room for {server.vcpus} vCPU, {server.memory_mb} "
-                f"MB memory and {server.disk_gb} GB disk")] += 1
-        else:
-            other = state.refusing(uuid, host)
-            if other is not None:
-                tally[BlockCode.CONFLICT, (
-                    f"would make {format_rule(other.rule)} of group "
-                    f"{other.group.name} worse")] += 1
-    return better
 
 
 def _why_not(server: RepairServer) -> str:
