@@ -16,6 +16,7 @@ from aacloud.db import errors
 from aacloud.db import quotas
 from tests.functional.db import galera
 from tests.unit.db import group_cases
+from tests.unit.db import group_change_cases
 from tests.unit.db import group_race_cases
 from tests.unit.db import plan_cases
 from tests.unit.db import worlds
@@ -55,7 +56,7 @@ class TestWithoutCausalReads(group_race_cases.GroupRaceCases):
         ends = [group_cases.store(one) for one in (database, other)]
         made = [ends[0].create(name, "p1", by="a").id for name in ("a", "b")]
         worlds.until(lambda: ends[1].revision() == 2)
-        views = [group_cases.View(one) for one in ends]
+        views = [group_change_cases.View(one) for one in ends]
         for turn in range(5):
             for view in views:
                 view.ask()

@@ -2,6 +2,7 @@
 """What the stores of groups and plans promise, on a real MariaDB."""
 
 from tests.unit.db import group_cases
+from tests.unit.db import group_change_cases
 from tests.unit.db import group_race_cases
 from tests.unit.db import plan_cases
 from tests.unit.db import scheduler_cases
@@ -11,11 +12,11 @@ class TestGroups(group_cases.GroupCases):
     pass
 
 
-class TestChanges(group_cases.ChangesCases):
+class TestChanges(group_change_cases.ChangesCases):
     pass
 
 
-class TestQuotas(group_cases.QuotaCases):
+class TestQuotas(group_change_cases.QuotaCases):
     pass
 
 

@@ -21,6 +21,7 @@ from aacloud.db import errors
 from aacloud.db import groups as db_groups
 from aacloud.db import quotas
 from tests.unit.db import group_cases
+from tests.unit.db import group_change_cases
 from tests.unit.db import worlds
 
 #: Changes that each writer makes.
@@ -73,8 +74,8 @@ class GroupRaceCases(TwoEnds):
                     groups.delete(doomed.id, by="w")
             return EACH
 
-        def follow(groups: db_groups.Groups) -> group_cases.View:
-            view = group_cases.View(groups)
+        def follow(groups: db_groups.Groups) -> group_change_cases.View:
+            view = group_change_cases.View(groups)
             while not over.is_set():
                 view.ask()
             return view
@@ -102,7 +103,7 @@ class GroupRaceCases(TwoEnds):
         wanted = {record.id: record.group for record in first.list()}
         assert all(len(group.members) == STAY for group in wanted.values())
         for view in views:
-            assert isinstance(view, group_cases.View), view
+            assert isinstance(view, group_change_cases.View), view
             view.ask()
             assert view.known == wanted
             # By changes alone, but for the first answer.

@@ -2,6 +2,7 @@
 """The store of the groups on SQLite, in a file that several threads use."""
 
 from tests.unit.db import group_cases
+from tests.unit.db import group_change_cases
 from tests.unit.db import group_race_cases
 from tests.unit.db import scheduler_cases
 
@@ -10,11 +11,11 @@ class TestGroups(group_cases.GroupCases):
     pass
 
 
-class TestChanges(group_cases.ChangesCases):
+class TestChanges(group_change_cases.ChangesCases):
     pass
 
 
-class TestQuotas(group_cases.QuotaCases):
+class TestQuotas(group_change_cases.QuotaCases):
     pass
 
 
