@@ -151,9 +151,8 @@ def _approved_plan(lab: Lab) -> str:
     found = lab.cloud.get(
         "aacloud-api", f"/plans?group_id={_group(lab)['id']}",
         headers=HEADERS)["plans"]
-    return next(
-        plan["id"] for plan in found
-        if plan["state"] not in ("draft", "awaiting-approval"))
+    # The engine takes the approval over a moment later.
+    return next(plan["id"] for plan in found if plan["state"] != "draft")
 
 
 def _plan(lab: Lab, plan: str) -> dict[str, Any]:
