@@ -7,8 +7,8 @@ In nova.conf of nova-scheduler (the filter last, since it is the dearest)::
     available_filters = nova.scheduler.filters.all_filters
     available_filters = aacloud.scheduler.nova.filter.HAGroupFilter
     enabled_filters = <those that are enabled now>,HAGroupFilter
-    weight_classes = nova.scheduler.weights.all_weighers
-    weight_classes = aacloud.scheduler.nova.weigher.HAGroupWeigher
+    weight_classes = nova.scheduler.weights.all_weighers,
+        aacloud.scheduler.nova.weigher.HAGroupWeigher
 
     [scheduler]
     # not fewer than there are hosts, or half the cloud may stay unseen
