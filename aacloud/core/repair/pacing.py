@@ -78,7 +78,9 @@ class Waits:
         self._before.append(before)
         self._last[uuid] = number
         self._from.setdefault(source, []).append(number)
-        return tuple(sorted(direct))
+        return tuple(sorted(
+            one for one in direct
+            if not any(self._before[other] >> one & 1 for other in direct)))
 
     def _wait_for_room(
         self, uuid: str, host: str, wait: Callable[[int], None],
