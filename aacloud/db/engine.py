@@ -29,6 +29,9 @@ from aacloud.db import errors
 
 T = TypeVar("T")
 
+#: Times that a write is tried again because its row had just been inserted.
+MEETINGS = 3
+
 #: Seconds that the driver waits; more than the lock wait of the session, so
 #: that a lock held too long is told as such and not as a lost connection.
 DRIVER_TIMEOUTS = {
@@ -203,14 +206,19 @@ class Database:
 
     def _insist(self, what: str, attempts: _Attempts[T]) -> T:
         deadline = self._monotonic() + self._patience
+
+        def again(error: Exception) -> bool:
+            return (
+                _is_worth_another_try(error)
+                or attempts.met_another_insert(error)
+            ) and self._monotonic() < deadline
+
         retried = oslo_api.wrap_db_retry(
             retry_interval=0.05,
             max_retry_interval=0.25,
             max_retries=1000,  # the deadline is the bound
             jitter=True,
-            exception_checker=lambda error: (
-                _is_worth_another_try(error) and self._monotonic() < deadline
-            ),
+            exception_checker=again,
         )(attempts.run)
         try:
             result: T = retried()
@@ -234,6 +242,18 @@ class _Attempts(Generic[T]):
         self._attempt = attempt
         self.committing = False
         self.unknown = False
+        self._met = 0
+
+    def met_another_insert(self, error: Exception) -> bool:
+        """Whether another writer inserted the same row at the same time.
+
+        The next try finds it there. What is found there each time is no
+        matter of time.
+        """
+        if not isinstance(error, db_exc.DBDuplicateEntry):
+            return False
+        self._met += 1
+        return self._met <= MEETINGS
 
     def run(self) -> T:
         """Try once more.
