@@ -167,8 +167,9 @@ def joint_bound(
 ) -> int:
     """Moves that several groups need together.
 
-    A server that is in two groups may serve both with one move: count it
-    for one of them only, or for each by half.
+    A server that is in two groups may serve both with one move: take the
+    best of counting groups without a common server, counting such a server
+    by half for each, and taking off one move for it.
     """
     if len(groups) == 1:
         return lows[groups[0]]
@@ -190,7 +191,8 @@ def joint_bound(
         if taken.isdisjoint(members[group]):
             taken.update(members[group])
             apart += lows[group]
-    return max(apart, -(-parts // top))
+    twice = sum(n - 1 for n in shared.values())
+    return max(apart, -(-parts // top), sum(lows.values()) - twice)
 
 
 def _most_gain(unit: Unit) -> int:

@@ -15,6 +15,7 @@ import math
 import typing
 
 from aacloud.core.repair.places import Spots
+from aacloud.core.repair.state import movable
 from aacloud.core.repair.state import size_of
 from aacloud.core.repair.state import State
 from aacloud.core.repair.state import Unit
@@ -114,6 +115,13 @@ class _Model:
                 units[unit.number] = unit
                 self.members.setdefault(unit.number, []).append(uuid)
         self.units = [units[number] for number in sorted(units)]
+        movers = set(question.movers)
+        #: Units of which members that may be moved are not offered.
+        self.partial = {
+            unit.number for unit in self.units
+            if question.relaxed and any(
+                uuid not in movers and movable(state.servers[uuid])
+                for uuid in unit.group.members if uuid in state.place)}
         self.targets = {
             unit.number: _gathering(unit) for unit in self.units
             if unit.rule.kind is RuleKind.TOGETHER}
@@ -167,8 +175,8 @@ class _Model:
             if kind is RuleKind.FENCE:
                 if b not in unit.names:
                     return False
-            elif kind is RuleKind.TOGETHER and not (
-                    self.question.relaxed and not unit.mend) and (
+            elif kind is RuleKind.TOGETHER and (
+                    unit.number not in self.partial) and (
                     b not in self.targets[unit.number]):
                 return False
         return True
@@ -201,7 +209,7 @@ class _Model:
         parts = self._excess(unit, names, count, most, many, total)
         value = self.cp.LinearExpr.sum(parts)
         if unit.hard:
-            if self.question.relaxed and not unit.mend:
+            if unit.number in self.partial:
                 bent = self.bent.get(unit.group.id)
                 if bent is None:
                     bent = model.new_bool_var("")
@@ -209,7 +217,7 @@ class _Model:
                 model.add(value <= allowed + (2 * total + 2) * bent)
             else:
                 model.add(value <= allowed)
-        if unit.hard and unit.mend:
+        if unit.hard and unit.mend and unit.number not in self.partial:
             self.hard.extend(parts)
         elif not unit.hard:
             self.soft.extend(parts)
@@ -236,7 +244,7 @@ class _Model:
             inside = model.new_int_var(0, total, "")
             targets = [
                 name for name in names if many.get(name, 1) == 1 and (
-                    not unit.hard or self.question.relaxed
+                    not unit.hard or unit.number in self.partial
                     or name in self.targets[unit.number])]
             picked = [model.new_bool_var("") for _ in targets]
             model.add_exactly_one(picked)

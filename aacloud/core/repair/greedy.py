@@ -10,10 +10,12 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import itertools
 
 from aacloud.core.repair.rooms import Choice
 from aacloud.core.repair.rooms import Rooms
 from aacloud.core.repair.state import movable
+from aacloud.core.repair.state import Spot
 from aacloud.core.repair.state import State
 from aacloud.core.repair.state import Unit
 
@@ -131,9 +133,16 @@ def _round(
 
 def _use(state: State, uuid: str) -> int:
     """How good it is that the server leaves where it is."""
-    spot = state.spot(state.place[uuid])
-    return sum(unit.leaving(spot[unit.level])
-               for unit in state.units_of[uuid])
+    return _gain(
+        state.units_of[uuid], state.spot(state.place[uuid]))
+
+
+def _gain(units: Sequence[Unit], spot: Spot) -> int:
+    """The best of leaving the host, the rack too, the data centre too."""
+    levels = [0, 0, 0]
+    for unit in units:
+        levels[unit.level] += unit.leaving(spot[unit.level])
+    return max(itertools.accumulate(levels))
 
 
 def _candidates(
@@ -152,7 +161,7 @@ def _candidates(
         if not movable(server):
             continue
         spot = state.spot(host)
-        own = sum(unit.leaving(spot[unit.level]) for unit in units)
+        own = _gain(units, spot)
         if own < (0 if lack else 1):
             continue
         all_units = state.units_of[uuid]

@@ -33,7 +33,9 @@ WHOLE = 2_500
 #: Answers that no order is found for, before the search is given up.
 TRIES = 6
 #: The solver's work on one question, in its own seconds.
-WORK = 4.0
+WORK = 2.0
+#: The same where only preferred rules can be kept better.
+POLISH = 0.5
 #: Other servers on one host that are offered to make way.
 MAKING_WAY = 12
 
@@ -50,7 +52,6 @@ class Improver:
         self.limits = limits
         self.seed = seed
         self.left_s = left_s
-        self._on: dict[str, list[str]] | None = None
 
     def improve(
         self, component: Component, target: int | None,
@@ -65,7 +66,7 @@ class Improver:
         spots = near(state, movers, most)
         if len(movers) * len(spots.list) > LARGEST:
             return self._piecewise(component, movers)
-        answer = self._ask(component, Question(
+        answer = self._ask(Question(
             movers, spots, True, target,
             soft_first=self.limits.mend_preferences,
             hint=dict(component.moves)))
@@ -114,9 +115,9 @@ class Improver:
         spots = near(self.state, movers, len(component.moves))
         if len(movers) * len(spots.list) > LARGEST // 4:
             return component
-        answer = self._ask(component, Question(
+        answer = self._ask(Question(
             movers, spots, False, component.left, len(component.moves),
-            hint=dict(component.moves)))
+            hint=dict(component.moves)), POLISH)
         if answer is None or answer.soft >= component.soft:
             return component
         return self._better(
@@ -131,7 +132,7 @@ class Improver:
         hint = dict(best.moves)
         goal = target
         while len(forbidden) < TRIES and self.left_s() > 0:
-            answer = self._ask(best, Question(
+            answer = self._ask(Question(
                 movers, spots, False, goal,
                 soft_first=self.limits.mend_preferences, hint=hint,
                 forbidden=tuple(forbidden)))
@@ -162,14 +163,13 @@ class Improver:
         return best
 
     def _ask(
-        self, component: Component, question: Question,
+        self, question: Question, work: float = WORK,
     ) -> Answer | None:
         wall = self.left_s()
         if wall <= 0 or not question.movers:
             return None
         return solve(self.state, question, Effort(
-            min(WORK, max(0.5, wall)), wall, self.limits.workers,
-            self.seed))
+            work, wall, self.limits.workers, self.seed))
 
     def _ordered(
         self, component: Component, spots: Spots, answer: Answer,

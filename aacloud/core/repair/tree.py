@@ -174,6 +174,8 @@ class _Tree:
         members = sorted(
             m for m in units[0].group.members if m in state.place)
         self.total = 0
+        #: Hosts that hold as many are alike, mostly.
+        self._known: dict[tuple[int, int, bool], _Curve | None] = {}
         self.counts: Counter[str] = Counter()
         self.fixed: Counter[str] = Counter()
         self.plain = True
@@ -220,6 +222,7 @@ class _Tree:
         """The cost of the whole cloud under these goals."""
         whole = _Curve()
         strict = self._strict(goals)
+        self._known.clear()
         for dc in sorted(self.racks):
             inside = _Curve()
             fresh: Counter[int] = Counter()
@@ -275,6 +278,8 @@ class _Tree:
         inside = _Curve()
         held = 0
         present = self.present.get(where, [])
+        alike = not each and all(
+            u.rule.kind is RuleKind.SPREAD for u in self.levels[0])
         views = state.problem.hosts
         fresh = self.open.get(where, 0)
         for host in present:
@@ -284,10 +289,15 @@ class _Tree:
                 self.allowed is None or host in self.allowed)
             fresh -= takes
             held += count
-            curve = _Curve(fixed, count - fixed, {-1: count - fixed})
-            if takes:
-                curve.slopes[0] = self.total
-            found = self._change(0, host, count, goals).apply(curve)
+            look = count, fixed, takes
+            if alike and look in self._known:
+                found = self._known[look]
+            else:
+                curve = _Curve(fixed, count - fixed, {-1: count - fixed})
+                if takes:
+                    curve.slopes[0] = self.total
+                found = self._change(0, host, count, goals).apply(curve)
+                self._known[look] = found
             if found is None:
                 return None
             inside.add(found)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import time
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import HealthCheck
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 import pytest
 
 from aacloud.core import rules
+from aacloud.core.repair import improving
 from aacloud.core.repair import plan_repair
 from aacloud.core.repair.components import components
 from aacloud.core.repair.components import set_goals
@@ -44,6 +46,31 @@ def test_plan_against_all_that_can_be_done(problem):
     if plan.proved_optimal:
         assert (plan.excess_after, plan.moves) == (excess, moves)
         assert plan.gap == 0
+
+
+@usual
+@given(worlds())
+def test_part_by_part_as_in_a_large_cloud(problem):
+    with mock.patch.object(improving, "WHOLE", 0):
+        plan = plan_repair(problem, LIMITS, time.monotonic)
+    excess, moves = follow(problem, plan).best()
+    assert plan.excess_after >= excess
+    if plan.excess_after == excess:
+        assert plan.lower_bound <= moves <= plan.moves
+    if plan.proved_optimal:
+        assert (plan.excess_after, plan.moves) == (excess, moves)
+
+
+@usual
+@given(worlds())
+def test_group_by_group_as_in_a_large_component(problem):
+    with mock.patch.object(improving, "WHOLE", 0), mock.patch.object(
+            improving, "LARGEST", 12):
+        plan = plan_repair(problem, LIMITS, time.monotonic)
+    excess, moves = follow(problem, plan).best()
+    assert plan.excess_after >= excess
+    if plan.excess_after == excess:
+        assert plan.lower_bound <= moves <= plan.moves
 
 
 @usual
