@@ -132,7 +132,9 @@ class Answers:
             concerned = [changed, *(
                 one for one in self._catalogue.neighbours(changed.members)
                 if one.id != group)]
-            _, sight = self._inspector.look(concerned)
+            sight = self._reader.some(sorted({
+                member for one in concerned for member in one.members}),
+                full=True)
             (report,) = self._inspector.report([changed], sight)
             if report.state != rules.GroupState.VIOLATING.value:
                 return report, None

@@ -109,7 +109,7 @@ class GroupsDaemon:
             store, cloud, announce=self._announcer.changed,
             recheck=self._inspector.recheck)
         self._repairer = repairers.Repairer(
-            conf, self._plans, cloud, clock)
+            conf, self._plans, cloud, reader, clock)
         self._keeper = keepers.Keeper(
             conf, store, self._catalogue,
             reconciliation.Reconciler(store, reader, self._membership),

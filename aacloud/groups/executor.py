@@ -27,8 +27,6 @@ from aacloud.clouds import pace as paces
 from aacloud.clouds import ports
 from aacloud.coordination import clock as clocks
 from aacloud.coordination import waits
-from aacloud.core import adoption
-from aacloud.core import adoption_live
 from aacloud.core import concurrency
 from aacloud.core import groups as core_groups
 from aacloud.core import incidents
@@ -36,6 +34,7 @@ from aacloud.core import planwork
 from aacloud.core import windows
 from aacloud.db import errors as db_errors
 from aacloud.db import plans as plan_stores
+from aacloud.groups import checked_migration
 from aacloud.groups import ledger as ledgers
 from aacloud.groups import metrics
 from aacloud.groups import policies
@@ -80,33 +79,6 @@ class _Work:
         """Let the mover go, if there is one."""
         if self.mover is not None:
             self.mover.close()
-
-
-class CheckedMigration(live_migration.LiveMigration):
-    """A live migration that is checked by the groups' rules as the last
-    thing before it is ordered, also when it is ordered again.
-
-    :param wrong: says why a move must not be made now, or None
-    """
-
-    def __init__(
-        self,
-        cloud: ports.LiveMigrator,
-        policy: adoption_live.LivePolicy,
-        wrong: Callable[[incidents.ServerRecord], str | None],
-    ) -> None:
-        super().__init__(cloud, policy)
-        self._wrong = wrong
-
-    def check(self, record: incidents.ServerRecord) -> None:
-        """Look whether the move is still right, and whether Nova can.
-
-        :raises live_migration.Hindered: it is not sent, and looked at anew
-        """
-        reason = self._wrong(record)
-        if reason is not None:
-            raise live_migration.Hindered(adoption.Wait(reason))
-        super().check(record)
 
 
 class Executor:
@@ -196,7 +168,10 @@ class Executor:
         for gone in set(self._work) - {plan.id for plan in plans}:
             self._drop(gone)
         first = _first(plans)
-        pauses = [self._turn(plan, first) for plan in plans]
+        now = self._clock.utcnow()
+        pauses = [
+            self._turn(plan, first) for plan in plans
+            if not _rests(plan, now)]
         return min(pauses, default=IDLE_S)
 
     def _drop(self, plan_id: str) -> None:
@@ -400,7 +375,7 @@ class Executor:
             options = self._conf.aacloud_groups
             total = options.parallel_total
             work.mover = movers.Mover(
-                CheckedMigration(
+                checked_migration.CheckedMigration(
                     self._cloud.bound(f"req-{work.plan.id}"),
                     policies.live_policy(self._conf),
                     lambda record: self._wrong(work, record)),
@@ -471,6 +446,15 @@ class Executor:
                 LOG.warning(
                     "Plan %s: it is not known whether live migration %d is "
                     "aborted: %s", plan.id, migration, error)
+
+
+def _rests(plan: core_groups.Plan, now: datetime.datetime) -> bool:
+    """Whether a plan only waits for somebody to say something."""
+    return (
+        not plan.orders and now < plan.expires_at
+        and (plan.state is core_groups.PlanState.DRAFT or (
+            plan.state is core_groups.PlanState.AWAITING_APPROVAL
+            and plan.waiting is not None)))
 
 
 def _first(plans: Sequence[core_groups.Plan]) -> core_groups.Plan | None:

@@ -170,10 +170,13 @@ class Keeper:
         self._seen = (here.topology, here.dead_dcs, here.closed)
         took = self._clock.monotonic() - now
         self._not_before = now + SHARE * took
+        if not self._leads():
+            return
+        self._repairer.drop_outdated(groups, found)
         broken = {
             report.group_id for report in found
             if report.state == rules.GroupState.VIOLATING.value}
-        if self._leads() and self._to_be_mended(groups, broken):
+        if self._to_be_mended(groups, broken):
             if not sight.whole:
                 sight = self._reader.whole()
             self._repairer.consider(groups, sight, here, found)

@@ -72,6 +72,10 @@ class Reconciler:
         changes = self._store.snapshot()
         members = {
             server for group in changes.groups for server in group.members}
+        if not changes.groups:
+            # Nobody is a member, and no hint means anything.
+            return Reconciled(
+                changes, self._reader.some(()), frozenset(), ())
         sight = self._reader.whole()
         missing = members - set(sight.servers)
         gone = self._reader.gone(missing) if missing else frozenset()

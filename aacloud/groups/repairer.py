@@ -33,6 +33,7 @@ from aacloud.groups import reports
 from aacloud.groups import sight as sights
 from aacloud.groups import surroundings as around
 from aacloud.rpc import group_messages
+from aacloud.rpc import rates
 
 LOG = logging.getLogger(__name__)
 
@@ -67,15 +68,18 @@ class Repairer:
         conf: cfg.ConfigOpts,
         plans: plan_stores.Plans,
         cloud: ports.Cloud,
+        reader: sights.Reader,
         clock: clocks.Clock | None = None,
     ) -> None:
         self._conf = conf
         self._plans = plans
         self._cloud = cloud
+        self._reader = reader
         self._clock = clock or clocks.Clock()
         #: Of what no better plan was found, so that it is not looked for
         #: again and again.
         self._fruitless: object = None
+        self._pace = rates.LogPace(clock=self._clock.monotonic)
 
     # -- by itself ----------------------------------------------------------
 
@@ -100,7 +104,6 @@ class Repairer:
         wanted = [
             group for group in groups
             if group.id in broken and group.mode is rules.GroupMode.REPAIR]
-        self._drop_outdated(sight, {group.id for group in groups})
         if not wanted or here.dead_dcs or self._plans.live():
             return None
         season = self._season(wanted)
@@ -110,7 +113,9 @@ class Repairer:
         stop = planwork.stop_of_replanning(
             len(before), policies.plan_limits(self._conf))
         if stop is not None:
-            LOG.debug("No plan is made: %s", stop)
+            held_back = self._pace.due(stop)
+            if held_back is not None:
+                LOG.warning("No plan is made: %s", stop)
             return None
         seen = (
             season.window, season.since, here.closed,
@@ -174,39 +179,70 @@ class Repairer:
         return opening
 
     def _before(self, season: Season) -> Sequence[core_groups.Plan]:
-        """The plans that were begun in this opening, the newest first."""
+        """The plans of this opening that left something broken, the newest
+        first."""
         return [
             plan for plan in self._plans.list(
                 scope=CLOUD, created_since=season.since)
             if plan.window == season.window
             and plan.state is not core_groups.PlanState.DRAFT
-            and plan.summary.get("superseded") is None]
+            and plan.summary.get("superseded") is None
+            and not _succeeded(plan)]
 
-    def _drop_outdated(
-        self, sight: sights.Sight, groups: Collection[str]
+    def drop_outdated(
+        self,
+        groups: Collection[rules.Group],
+        found: Iterable[group_messages.Report],
     ) -> None:
-        """Give up plans that nobody approved and that are not right now."""
-        for plan in self._plans.live():
-            if plan.state is not core_groups.PlanState.AWAITING_APPROVAL or (
-                plan.orders
-            ):
+        """Give up plans that nobody approved and that are not right now.
+
+        :param groups: all groups
+        :param found: how they stand
+        :raises cloud_errors.CloudError: their servers could not be read
+        :raises db_errors.DatabaseError: the journal could not be written
+        """
+        waiting = [
+            plan for plan in self._plans.live()
+            if plan.state is core_groups.PlanState.AWAITING_APPROVAL
+            and not plan.orders]
+        if not waiting:
+            return
+        known = {group.id for group in groups}
+        broken = {
+            report.group_id for report in found
+            if report.state == rules.GroupState.VIOLATING.value}
+        for plan in waiting:
+            why = self._outdated(plan, known, broken)
+            if why is None:
                 continue
-            strange = [
-                step.name for step in self._plans.steps(plan.id)
-                if step.server not in sight.servers
-                or not _leads_on(step, sight)]
-            lost = set(plan.groups) - set(groups)
-            if not strange and not lost:
-                continue
-            why = (
-                f"{strange[0]} is not where it was" if strange
-                else f"group {sorted(lost)[0]} is no more")
             self._plans.advance(
                 plan, core_groups.PlanState.EXPIRED,
                 event_text=(
                     f"the cloud is not the one that it was made for: {why}. "
                     "It is planned anew"),
                 summary={**plan.summary, "superseded": True})
+
+    def _outdated(
+        self,
+        plan: core_groups.Plan,
+        known: Collection[str],
+        broken: Collection[str],
+    ) -> str | None:
+        lost = sorted(set(plan.groups) - set(known))
+        if lost:
+            return f"group {lost[0]} is no more"
+        if not set(plan.groups) & set(broken):
+            return "its groups need no moves any more"
+        steps = self._plans.steps(plan.id)
+        sight = self._reader.some(sorted({step.server for step in steps}))
+        for step in steps:
+            # Of several moves of one server only the first begins where it
+            # is now.
+            if not step.after and step.source not in sight.occupancy.get(
+                step.server, ()
+            ):
+                return f"server {step.name} is not on {step.source}"
+        return None
 
     # -- because somebody asks ----------------------------------------------
 
@@ -330,13 +366,10 @@ class Repairer:
             + server.flavor.ram_mb / options.migration_rate)
 
 
-def _leads_on(
-    step: core_groups.PlanStep, sight: sights.Sight
-) -> bool:
-    """Whether the server is where the step, or one before it, takes it."""
-    # Of several moves of one server only the first begins where it is.
+def _succeeded(plan: core_groups.Plan) -> bool:
+    """Whether all of a plan was done, and mended all that it was to."""
+    steps = plan.summary.get("steps") or {}
     return (
-        bool(step.after)
-        or step.source in sight.occupancy.get(step.server, ()))
-
-
+        plan.state is core_groups.PlanState.DONE
+        and set(steps) <= {core_groups.StepState.VERIFIED.value}
+        and not plan.summary.get("left"))

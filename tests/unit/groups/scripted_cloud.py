@@ -166,6 +166,8 @@ class ScriptedCloud(scripted_cloud.ScriptedCloud):
 
     def _end_live(self, number: int, fails: bool) -> None:
         row = self.rows[number - 1]
+        if not row.unfinished:
+            return
         self._set(number, "failed" if fails else "completed")
         server = self.servers.get(row.server)
         if server is not None:
@@ -174,4 +176,13 @@ class ScriptedCloud(scripted_cloud.ScriptedCloud):
                 host=row.source if fails else str(row.dest))
 
     def abort_live_migration(self, uuid: str, migration_id: int) -> None:
-        raise AssertionError("the engine aborts no live migration")
+        def work() -> None:
+            row = self.rows[migration_id - 1]
+            if not row.unfinished:
+                text = f"migration {migration_id} is {row.status}"
+                raise errors.CloudRefused(400, text, text)
+            self._set(migration_id, "cancelled")
+            self.servers[uuid] = dataclasses.replace(
+                self.servers[uuid], task_state=None)
+
+        self._exchange(work, "abort_live_migration", uuid, migration_id)

@@ -159,7 +159,7 @@ class Engine:
             self.store, cloud, announce=self.announced.append,
             recheck=self.inspector.recheck)
         self.repairer = repairers.Repairer(
-            stage.conf, self.plans, cloud, clock)
+            stage.conf, self.plans, cloud, self.reader, clock)
         self.keeper = keepers.Keeper(
             stage.conf, self.store, self.catalogue,
             reconciliation.Reconciler(

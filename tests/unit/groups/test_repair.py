@@ -82,6 +82,33 @@ def test_a_plan_that_nobody_approved_is_made_anew_when_servers_moved(
     assert len(stage.steps()) == 1
 
 
+def test_a_plan_that_nobody_approved_goes_when_it_is_not_needed(make_stage):
+    stage = make_stage(repair_approval=True)
+    group = stage.group("spread:host", members=CROWDED)
+    stage.engine().lead()
+    stage.run(stage.plan_is(State.AWAITING_APPROVAL))
+    stage.cloud.live_migrate("s1", "dc2-r2-h2")
+    stage.run(stage.plan_is(State.EXPIRED))
+    stage.run_for(30.0)
+    assert stage.state(group) == "compliant"
+    assert len(stage.all_plans()) == 1
+
+
+def test_a_plan_that_did_all_is_no_reason_to_stop(make_stage):
+    """However often groups are broken anew, each time they are mended."""
+    stage = make_stage(max_replans=0, cool_down=0.0)
+    group = stage.group("spread:host", members=CROWDED)
+    stage.engine().lead()
+    for count in (1, 2, 3):
+        stage.run(stage.is_(group, "compliant"))
+        stage.run(lambda: not stage.plans.live())
+        assert len(stage.all_plans()) == count
+        name = f"new{count}"
+        stage.cloud.born(name, stage.hosts_of("s3")[0])
+        stage.store.add_members(group, {name: "p"}, by="ann")
+        stage.run(stage.is_(group, "violating"))
+
+
 def test_a_step_is_checked_right_before_it_is_begun(make_stage):
     stage = make_stage(repair_approval=True)
     group = stage.group("spread:host", members=CROWDED)
@@ -216,6 +243,18 @@ class TestFailures:
         stage.run(stage.plan_is(State.FAILED))
         stage.run_for(120.0)
         assert len(stage.all_plans()) == 1
+
+    def test_what_takes_far_too_long_is_aborted(self, make_stage):
+        stage = make_stage(move_timeout=60.0, max_replans=0)
+        stage.cloud.takes_s = 1000.0
+        stage.group("spread:host", members=CROWDED)
+        stage.engine().lead()
+        stage.run(stage.plan_is(State.DONE))
+        (step,) = stage.steps()
+        assert step.state is Step.MANUAL
+        assert "cancelled" in step.reason
+        assert stage.cloud.count("abort_live_migration") == 1
+        assert any("is asked to abort it" in line for line in stage.story())
 
     def test_nova_is_silent_for_a_while(self, stage):
         group = stage.group("spread:host", members=CROWDED)
