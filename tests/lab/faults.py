@@ -22,7 +22,6 @@ from tests.lab.plan import NETWORK_NAMES
 from tests.lab.plan import NETWORKS
 from tests.lab.plan import PlanError
 from tests.lab.plan import RACKS
-from tests.lab.services import aacloud
 from tests.lab.services import infra
 from tests.lab.services.base import Service
 from tests.lab.state import State
@@ -149,25 +148,36 @@ def _subject_of(state: State, arguments: tuple[str, ...]) -> str:
 
 
 # -- services ------------------------------------------------------------
-def _engine(state: State, dc: str) -> Service:
+def _of(
+    state: State, dc: str, engine: crashes.Engine = crashes.FAILOVER
+) -> Service:
     if dc not in DCS:
         raise FaultError(
             f"no engine in {dc!r}; there is one in each of {', '.join(DCS)}"
         )
-    return aacloud.engine(state, state.plan.node(f"{dc}-ha"))
+    return engine.make(state, state.plan.node(f"{dc}-ha"))
 
 
 def _engine_procs(state: State, dc: str) -> list[process.Proc]:
-    key = _engine(state, dc).key
-    return process.by_service(process.scan(str(state.dir)))[key]
+    return _procs_of(state, _of(state, dc))
 
 
-def _engine_kill(state: State, dc: str) -> None:
-    process.kill(_engine_procs(state, dc))
+def _procs_of(state: State, service: Service) -> list[process.Proc]:
+    return process.by_service(process.scan(str(state.dir)))[service.key]
 
 
-def _engine_start(state: State, dc: str) -> None:
-    _start(state, _engine(state, dc))
+def _engine_kill(engine: crashes.Engine) -> Callable[..., None]:
+    def kill(state: State, dc: str) -> None:
+        process.kill(_procs_of(state, _of(state, dc, engine)))
+
+    return kill
+
+
+def _engine_start(engine: crashes.Engine) -> Callable[..., None]:
+    def start(state: State, dc: str) -> None:
+        _start(state, _of(state, dc, engine))
+
+    return start
 
 
 def _engine_pause(state: State, dc: str) -> None:
@@ -178,19 +188,25 @@ def _engine_resume(state: State, dc: str) -> None:
     process.send(_engine_procs(state, dc), signal.SIGCONT)
 
 
-def _engine_crash(state: State, dc: str, point: str) -> None:
-    try:
-        crashes.arm(state, dc, point)
-    except crashes.PointError as error:
-        raise FaultError(str(error)) from error
+def _engine_crash(engine: crashes.Engine) -> Callable[..., None]:
+    def crash(state: State, dc: str, point: str) -> None:
+        try:
+            crashes.arm(state, dc, point, engine)
+        except crashes.PointError as error:
+            raise FaultError(str(error)) from error
+
+    return crash
 
 
-def _engine_plain(state: State, dc: str, *point: str) -> None:
-    crashes.disarm(state, dc)
+def _engine_plain(engine: crashes.Engine) -> Callable[..., None]:
+    def plain(state: State, dc: str, *point: str) -> None:
+        crashes.disarm(state, dc, engine)
+
+    return plain
 
 
 def _dc(state: State, dc: str, *point: str) -> str:
-    _engine(state, dc)
+    _of(state, dc)
     return dc
 
 
@@ -243,15 +259,20 @@ FAULTS = {
               _restart(infra.mariadb)),
         Fault("nova-api-500", (), "Nova's API answers 500 to everything",
               _nothing, _nothing),
-        Fault("engine-kill", ("DC",), "the engine of a DC dies",
-              _engine_kill, _engine_start, _dc),
+        Fault("engine-kill", ("DC",), "the failover engine of a DC dies",
+              _engine_kill(crashes.FAILOVER), _engine_start(crashes.FAILOVER),
+              _dc),
         Fault("engine-pause", ("DC",),
-              "the engine of a DC stops without dying",
+              "the failover engine of a DC stops without dying",
               _engine_pause, _engine_resume, _dc),
-        Fault(crashes.FAULT, ("DC", "POINT"),
-              "the engine of a DC dies as soon as it writes a state: "
-              "before:STATE or after:STATE",
-              _engine_crash, _engine_plain, _dc),
+        Fault("groups-kill", ("DC",), "the group engine of a DC dies",
+              _engine_kill(crashes.GROUPS), _engine_start(crashes.GROUPS),
+              _dc),
+        *(Fault(engine.fault, ("DC", "POINT"),
+                f"{engine.name} of a DC dies as soon as it writes a state: "
+                "before:STATE or after:STATE",
+                _engine_crash(engine), _engine_plain(engine), _dc)
+          for engine in crashes.ENGINES),
     )
 }  # fmt: skip
 #: Other words for mending.
@@ -264,6 +285,7 @@ MENDS = {
     "inter-dc-restore": "inter-dc-cut",
     "engine-start": "engine-kill",
     "engine-resume": "engine-pause",
+    "groups-start": "groups-kill",
 }
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""aacloud-failover, which dies at a chosen place of its journal.
+"""An engine of aacloud, which dies at a chosen place of its journal.
 
 The journal's own methods are wrapped, nothing else is changed: once the state
 named in the fault's file is to be written, the whole process group gets a
@@ -19,7 +19,9 @@ import time
 from typing import Any
 
 from aacloud.cmd import failover
+from aacloud.cmd import groups
 from aacloud.db import journal as journals
+from aacloud.db import plans
 from tests.lab import crashes
 from tests.lab import process
 from tests.lab.state import State
@@ -94,25 +96,47 @@ def _updated(_journal: Any, steps: Any, *_: Any, **__: Any) -> list[str]:
         if step.state is not step.record.state]
 
 
-def install(trap: Trap) -> None:
-    """Wrap the journal."""
-    for name, states_of in (
-        ("open_incident", _opened),
-        ("advance", _advanced),
-        ("put_servers", _put),
-        ("update_servers", _updated),
-    ):
-        write = getattr(journals.Journal, name)
-        setattr(journals.Journal, name, trap.around(write, states_of))
+def _planned(_plans: Any, _scope: str, steps: Any, **kwargs: Any) -> list[str]:
+    return [kwargs["state"].value, *{step.state.value for step in steps}]
+
+
+#: Engine -> its journal and, of each method that writes, the states.
+JOURNALS: dict[str, tuple[type, dict[str, Callable[..., list[str]]]]] = {
+    crashes.FAILOVER.name: (journals.Journal, {
+        "open_incident": _opened,
+        "advance": _advanced,
+        "put_servers": _put,
+        "update_servers": _updated,
+    }),
+    crashes.GROUPS.name: (plans.Plans, {
+        "create": _planned,
+        "advance": _advanced,
+        "update_steps": _updated,
+    }),
+}
+PROGRAMS = {
+    crashes.FAILOVER.name: failover.main,
+    crashes.GROUPS.name: groups.main,
+}
+
+
+def install(trap: Trap, engine: crashes.Engine) -> None:
+    """Wrap the journal of an engine."""
+    journal, writes = JOURNALS[engine.name]
+    for name, states_of in writes.items():
+        setattr(journal, name, trap.around(getattr(journal, name), states_of))
 
 
 def main() -> int:
-    """Run the engine of the data centre of this node."""
+    """Run the engine that the first argument names, of this node's DC."""
     state = State.load(pathlib.Path(os.environ[process.LAB]))
     dc = os.environ[process.NODE].partition("-")[0]
-    install(Trap(crashes.armed(state, dc), crashes.record(state, dc)))
-    sys.argv[0] = "aacloud-failover"
-    return failover.main()
+    engine = {one.name: one for one in crashes.ENGINES}[sys.argv.pop(1)]
+    install(Trap(
+        crashes.armed(state, dc, engine),
+        crashes.record(state, dc, engine)), engine)
+    sys.argv[0] = engine.name
+    return PROGRAMS[engine.name]()
 
 
 if __name__ == "__main__":

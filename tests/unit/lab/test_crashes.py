@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from aacloud.core import groups
 from aacloud.core import incidents
 from tests.lab import crashes
 from tests.lab import faults
@@ -42,15 +43,28 @@ def test_the_states_are_those_of_the_engine() -> None:
         state.value for state in incidents.IncidentState}
     assert set(crashes.SERVER_STATES) == {
         state.value for state in incidents.ServerState}
+    assert set(crashes.PLAN_STATES) == {
+        state.value for state in groups.PlanState}
+    assert set(crashes.STEP_STATES) == {
+        state.value for state in groups.StepState}
 
 
-@pytest.mark.parametrize("point", ["fenced", "during:fenced", "after:dead"])
+@pytest.mark.parametrize(
+    ("fault", "point"),
+    [
+        ("engine-crash", "fenced"),
+        ("engine-crash", "during:fenced"),
+        ("engine-crash", "after:dead"),
+        ("engine-crash", "after:skipped"),
+        ("groups-crash", "before:fenced"),
+    ],
+)
 def test_other_points_are_refused(
-    point: str, tmp_path: pathlib.Path
+    fault: str, point: str, tmp_path: pathlib.Path
 ) -> None:
     state = State.create(tmp_path, LabPlan())
     with pytest.raises(faults.FaultError, match="before:STATE"):
-        faults.make(state, "engine-crash", "dc1", point)
+        faults.make(state, fault, "dc1", point)
     assert faults.active(state) == []
 
 
