@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from tests.lab.plan import DCS
 from tests.lab.suite import truths
@@ -21,9 +22,10 @@ def test_a_dead_service_a_dead_agent_and_a_cut_management_network(
 ) -> None:
     """Each on a host of its own."""
     lab, look = stage.lab, stage.look
-    service, path, agent = (
-        stage.host("dc1"), stage.host("dc2"), stage.host("dc2"))
-    for host in (service, path, agent):
+    service, path, agent, both = (
+        stage.host("dc1"), stage.host("dc2"), stage.host("dc2"),
+        stage.host("dc1"))
+    for host in (service, path, agent, both):
         stage.crew(host, 2)
     stage.ready()
 
@@ -31,30 +33,39 @@ def test_a_dead_service_a_dead_agent_and_a_cut_management_network(
     lab.fault("compute-kill", service)
     lab.fault("link-cut", path, "management")
     lab.fault("agent-kill", agent)
+    lab.fault("agent-kill", both)
+    lab.fault("compute-kill", both)
 
     def told() -> bool:
         hosts = look.hosts()
         return (
             hosts[service]["state"] == "up"
-            and "restart it" in " ".join(hosts[service]["reasons"])
+            and "restart it" in reasons(hosts[service])
             and hosts[path]["state"] == "up"
             and hosts[path]["networks"]["management"] == "down"
             and hosts[path]["networks"]["storage"] == "up"
-            and hosts[agent]["state"] == "not-sure"
-            and "agent may have died" in " ".join(hosts[agent]["reasons"])
+            and all(
+                hosts[host]["state"] == "not-sure"
+                and "its kernel refuses probes" in reasons(hosts[host])
+                and "start aacloud-agent" in reasons(hosts[host])
+                for host in (agent, both))
         )
 
     stage.keep_quiet_until(
-        "all three hosts live, and are told what ails them", told, NOTICED)
+        "all four hosts live, and are told what ails them", told, NOTICED)
     stage.keep_quiet_until(
-        "Nova takes both for down",
+        "Nova takes three of them for down",
         lambda: all(
             look.computes()[host]["state"] == "down"
-            for host in (service, path)),
+            for host in (service, path, both)),
         NOVA_NOTICES)
     assert time.monotonic() > began + LOOK_ON
     stage.keep_quiet(3.0)
     assert told()
+
+
+def reasons(host: dict[str, Any]) -> str:
+    return " ".join(host["reasons"])
 
 
 def test_the_leading_engine_is_cut_off(stage: Stage) -> None:
