@@ -133,6 +133,9 @@ def _groups(state: State, node: Node) -> Sections:
             # A small cloud is looked through in no time.
             "reconcile_interval": 30,
             "inspect_interval": 10,
+            # The days of the lab are short, and each test repairs.
+            "max_moves_per_window": 100000,
+            "max_replans": 1000,
         },
     }
 

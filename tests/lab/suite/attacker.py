@@ -229,6 +229,10 @@ class Bus:
                 content_encoding="utf-8"),
             exchange=self.EXCHANGE)
 
+    def purge(self, queue: str) -> int:
+        """Take all messages away that wait in a queue; how many."""
+        return int(self._channel.queue_purge(queue))
+
     def close(self) -> None:
         with contextlib.suppress(OSError, amqp.AMQPError):
             self._connection.close()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
+import itertools
 import logging
 import time
 
@@ -15,11 +16,13 @@ from tests.lab import servers
 from tests.lab.plan import DCS
 from tests.lab.rest import RestError
 from tests.lab.suite.looking import answered
+from tests.lab.suite.looking import GROUPS_PORT
 from tests.lab.suite.looking import Look
 
 LOG = logging.getLogger(__name__)
 
-#: What the names of the servers of the tests, and of the demo, begin with.
+#: What the names of servers and groups of the tests, and of the demo, begin
+#: with.
 PREFIX = "lt-"
 LEFTOVERS = (PREFIX, "demo-")
 SECONDS = 180.0
@@ -36,10 +39,12 @@ class NotCalm(RuntimeError):
     """The lab did not become calm; the text says what is missing."""
 
 
-def begin(look: Look, *, crashable: bool = False) -> None:
+def begin(
+    look: Look, *, crashable: Container[crashes.Engine] = ()
+) -> None:
     """Mend everything, and start what does not run.
 
-    :param crashable: whether the engines are to be run by the launcher
+    :param crashable: the engines that are to be run by the launcher
     """
     mended = faults.mend_all(look.lab.state)
     LOG.info("mended: %s", "; ".join(mended) or "nothing")
@@ -72,13 +77,15 @@ def finish(look: Look, mode: str, keep: Container[str] = ()) -> None:
     _set_modes(look, mode)
 
 
-def _start_missing(look: Look, crashable: bool) -> None:
+def _start_missing(
+    look: Look, crashable: Container[crashes.Engine]
+) -> None:
     state = look.lab.state
-    for dc in DCS:
-        if crashable:
-            crashes.make_crashable(state, dc)
-        elif crashes.is_crashable(state, dc):
-            crashes.disarm(state, dc)
+    for dc, engine in itertools.product(DCS, crashes.ENGINES):
+        if engine in crashable:
+            crashes.make_crashable(state, dc, engine)
+        elif crashes.is_crashable(state, dc, engine):
+            crashes.disarm(state, dc, engine)
     running = process.by_service(process.scan(str(state.dir)))
     for service in look.lab.services():
         if not running[service.key]:
@@ -116,7 +123,7 @@ def _missing(look: Look, keep: Container[str]) -> list[str]:
     """What is not calm, in words."""
     try:
         found = [*_processes(look), *_engines(look)]
-        found = found or [*_incidents(look), *_hosts(look)]
+        found = found or [*_incidents(look), *_hosts(look), *_groups(look)]
         # Only a host that is well again can let go of its guests.
         return found or _servers(look, keep)
     except (RestError, OSError) as error:
@@ -142,9 +149,14 @@ def _engines(look: Look) -> list[str]:
         well, text = look.health(f"{dc}-ha")
         if not well:
             found.append(f"the engine of {dc} is not well: {text}")
-    leaders = look.leaders()
-    if len(leaders) != 1:
-        found.append(f"one engine has to lead, now: {leaders or 'none'}")
+        well, text = look.health(f"{dc}-ha", GROUPS_PORT)
+        if not well:
+            found.append(f"the group engine of {dc} is not well: {text}")
+    for what, leaders in (
+        ("engine", look.leaders()), ("group engine", look.group_leaders())
+    ):
+        if len(leaders) != 1:
+            found.append(f"one {what} has to lead, now: {leaders or 'none'}")
     return found
 
 
@@ -159,6 +171,32 @@ def _incidents(look: Look) -> list[str]:
         f" ({one['waiting'] or 'goes on'})"
         for one in is_open
     ]
+
+
+def _groups(look: Look) -> list[str]:
+    """Plans and groups of earlier tests, which are ended and removed."""
+    is_open = look.plans(open="true")
+    for plan in is_open:
+        if all(order["command"] != "stop" for order in plan["orders"]):
+            try:
+                look.stop_plan(plan["id"])
+            except RestError as error:
+                # It has meanwhile come to its end.
+                if error.status != 409:
+                    raise
+    left = [
+        group for group in look.groups()
+        if group["name"].startswith(LEFTOVERS)]
+    for group in left:
+        try:
+            look.remove_group(group["id"])
+        except RestError as error:
+            if error.status != 404:
+                raise
+    return [
+        f"plan {plan['id']} is {plan['state']}"
+        f" ({plan['waiting'] or 'goes on'})" for plan in is_open
+    ] + [f"group {group['name']} is still there" for group in left]
 
 
 def _hosts(look: Look) -> list[str]:

@@ -8,15 +8,18 @@ import os
 
 import pytest
 
+from tests.lab import crashes
 from tests.lab.control import Lab
 from tests.lab.state import locked
 from tests.lab.suite import calm
+from tests.lab.suite.grouping import Grouping
 from tests.lab.suite.looking import Look
 from tests.lab.suite.stage import Stage
 
 MARKERS = (
     "mode(name): what auto-failover is set to, armed unless given",
-    "crashable: the engines are run by the launcher that can crash them",
+    "crashable(name): the engines of this name, aacloud-failover unless "
+    "given, are run by the launcher that can crash them",
     "long: left out unless --all is given",
 )
 
@@ -57,6 +60,14 @@ def stage(lab: Lab, request: pytest.FixtureRequest) -> Stage:
     """The means to make the lab calm, and then to disturb it."""
     mode = request.node.get_closest_marker("mode")
     look = Look(lab)
-    calm.begin(
-        look, crashable=bool(request.node.get_closest_marker("crashable")))
+    crashable = request.node.get_closest_marker("crashable")
+    name = crashable and (crashable.args or (crashes.FAILOVER.name,))[0]
+    calm.begin(look, crashable={
+        engine for engine in crashes.ENGINES if engine.name == name})
     return Stage(lab, look, mode.args[0] if mode else "armed")
+
+
+@pytest.fixture
+def groups(stage: Stage) -> Grouping:
+    """The means to make HA server groups, and to have them mended."""
+    return Grouping(stage)

@@ -20,6 +20,11 @@ from tests.lab.services import infra
 
 JSON = dict[str, Any]
 
+#: The newest version of aacloud's API.
+_NEWEST = {"OpenStack-API-Version": "aacloud latest"}
+FAILOVER_PORT = PORTS["aacloud-health"]
+GROUPS_PORT = PORTS["aacloud-groups-health"]
+
 _REASON = re.compile(r"<LI>(.*?)</LI>|<TD>(.*?)</TD>", re.DOTALL)
 
 
@@ -107,13 +112,52 @@ class Look:
         self._cloud.delete(
             "aacloud-api", f"/failover/modes/{level}/{name}")
 
+    # -- server groups ---------------------------------------------------
+    def groups(self) -> list[JSON]:
+        """The groups of all projects."""
+        return self._groups("/groups?all_projects=true&limit=1000")["groups"]
+
+    def group(self, group: str) -> JSON:
+        """A group with its members, and as it was found last."""
+        return self._groups(f"/groups/{group}")
+
+    def plans(self, **filters: str) -> list[JSON]:
+        """Repair plans, the newest first."""
+        query = "&".join(f"{key}={value}" for key, value in filters.items())
+        return self._groups(f"/plans?{query}")["plans"]
+
+    def plan(self, plan: str) -> JSON:
+        """A plan with its steps."""
+        return self._groups(f"/plans/{plan}")
+
+    def plan_events(self, plan: str) -> list[JSON]:
+        return self._groups(f"/plans/{plan}/events?limit=1000")["events"]
+
+    def _groups(self, path: str) -> JSON:
+        return self._cloud.get("aacloud-api", path, headers=_NEWEST)
+
+    def tell(self, path: str, body: JSON, timeout: float = 60.0) -> JSON:
+        """Ask something of the API of groups and plans that changes them."""
+        return self._cloud.post(
+            "aacloud-api", path, body, headers=_NEWEST, timeout=timeout)
+
+    def remove_group(self, group: str) -> None:
+        self._cloud.delete(
+            "aacloud-api", f"/groups/{group}", headers=_NEWEST)
+
+    def stop_plan(self, plan: str) -> None:
+        self.tell(f"/plans/{plan}/stop", {"reason": "a test of the lab"})
+
     # -- daemons ---------------------------------------------------------
-    def leader(self) -> Leader:
-        """Asked of the database itself, so that no engine has to answer."""
+    def leader(self, name: str = "failover") -> Leader:
+        """Asked of the database itself, so that no engine has to answer.
+
+        :param name: of the leadership; that of server groups is ``groups``
+        """
         holder, epoch, taken_at = infra.sql(
             self.lab.state,
             "SELECT holder, epoch, taken_at FROM aacloud.leaderships "
-            "WHERE name = 'failover'",
+            f"WHERE name = '{name}'",
         ).strip().split("\t")
         when = datetime.datetime.fromisoformat(taken_at).replace(
             tzinfo=datetime.timezone.utc)
@@ -128,27 +172,39 @@ class Look:
         """The DCs whose engine takes itself for the leader."""
         return [dc for dc in DCS if answered(lambda dc=dc: self.leads(dc))]
 
-    def metrics(self, node: str) -> Metrics:
+    def group_leaders(self) -> list[str]:
+        """The same for server groups."""
+        return [
+            dc for dc in DCS
+            if answered(lambda dc=dc: self.group_metrics(dc).value(
+                "aacloud_groups_leads")) == 1]
+
+    def group_metrics(self, dc: str) -> Metrics:
+        return self.metrics(f"{dc}-ha", GROUPS_PORT)
+
+    def metrics(self, node: str, port: int = FAILOVER_PORT) -> Metrics:
         """The metrics of the aacloud daemon of a node, asked on the node."""
-        status, text = self._daemon(node, "/metrics")
+        status, text = self._daemon(node, "/metrics", port)
         if status != 200:
             raise rest.RestError(status, f"/metrics of {node}: {status}")
         return Metrics(text)
 
-    def health(self, node: str) -> tuple[bool, str]:
+    def health(
+        self, node: str, port: int = FAILOVER_PORT
+    ) -> tuple[bool, str]:
         """Whether the aacloud daemon of a node is well, and what ails it."""
-        status, text = self._daemon(node, "/healthcheck")
+        status, text = self._daemon(node, "/healthcheck", port)
         found = [
             " ".join((item or cell).split())
             for item, cell in _REASON.findall(text)
         ]
         return status == 200, "; ".join(found) or text
 
-    def _daemon(self, node: str, path: str) -> tuple[int, str]:
+    def _daemon(self, node: str, path: str, port: int) -> tuple[int, str]:
         address = self.lab.plan.node(node).mgmt
         status, text, _headers = rest.request(
             self.lab.state.namespace(node), "GET",
-            f"http://{address}:{PORTS['aacloud-health']}{path}",
+            f"http://{address}:{port}{path}",
             headers={"Accept": "text/plain"}, timeout=10)
         return status, text if isinstance(text, str) else str(text)
 
@@ -169,6 +225,13 @@ class Look:
     def evacuations_of(self, server: str) -> list[JSON]:
         answer = self._cloud.get(
             "nova-api", "/os-migrations?migration_type=evacuation"
+            f"&instance_uuid={server}")
+        return answer["migrations"]
+
+    def live_migrations(self, server: str) -> list[JSON]:
+        """All that Nova ever began for a server."""
+        answer = self._cloud.get(
+            "nova-api", "/os-migrations?migration_type=live-migration"
             f"&instance_uuid={server}")
         return answer["migrations"]
 

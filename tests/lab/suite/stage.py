@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Iterable
 import dataclasses
 import itertools
 import time
@@ -96,8 +97,12 @@ class Stage:
             (f"{calm.PREFIX}{next(Stage._numbers):04d}", host)
             for _ in range(count)]
         ids = servers.boot(self.lab, placed, flavor=flavor).values()
-        self._mine.update(ids)
+        self.adopt(ids)
         return Crew(host, truths.disks(self.look, ids))
+
+    def adopt(self, ids: Iterable[str]) -> None:
+        """Take servers for the test's own: they are no leftovers."""
+        self._mine.update(ids)
 
     def ready(self) -> None:
         """Wait until all is calm, and take down how it is."""
