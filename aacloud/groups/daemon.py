@@ -89,6 +89,8 @@ class GroupsDaemon:
         cloud = nova.NovaCloud.from_conf(conf)
         self._transport = messaging.init(conf)
         self._notifying = messaging.init_notifications(conf)
+        self._durable = bool(
+            conf[messaging.RABBIT_GROUP].amqp_durable_queues)
         self._notifier = notifications.GroupNotifier(
             self._notifying, host=self._member)
         self._announcer = rpc_groups.GroupsClient(self._transport)
@@ -136,11 +138,18 @@ class GroupsDaemon:
                 name=self._member),
             groups_server.changed_server(
                 self._transport, self._heard, name=self._member),
-            nova_notifications.listener(
-                self._notifying, self._membership.handle, self._stop.wait,
+            *nova_notifications.listeners(
+                self._hearing, self._membership.handle, self._stop.wait,
                 topics=options.notification_topics,
-                pool=options.notification_pool))
+                pool=options.notification_pool,
+                durable=self._durable))
         metrics.LEADS.set_function(lambda: float(self._lease.valid()))
+
+    def _hearing(self, durable: bool) -> messaging.NotificationTransport:
+        """What Nova and Keystone are heard with."""
+        if durable == self._durable:
+            return self._notifying
+        return messaging.listening_transport(self._conf, durable=durable)
 
     # -- the harness's side -------------------------------------------------
 

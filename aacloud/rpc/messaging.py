@@ -111,6 +111,31 @@ def init_notifications(
         raise _refusal(place, error) from error
 
 
+def listening_transport(
+    conf: cfg.ConfigOpts, *, durable: bool
+) -> NotificationTransport:
+    """Make a transport to hear what another service tells.
+
+    That service declares the exchange too, and RabbitMQ takes no second
+    declaration that differs. So this transport has its own answer to
+    ``amqp_durable_queues``, whatever aacloud's is; else it is set up like
+    that of :func:`init_notifications`.
+
+    :param durable: whether exchange and queues outlive RabbitMQ
+    """
+    own = cfg.ConfigOpts()
+    own([], project=conf.project, prog=conf.prog,
+        default_config_files=list(conf.config_file or ()),
+        default_config_dirs=list(conf.config_dir or ()))
+    set_rabbit_defaults(own)
+    own.set_override("amqp_durable_queues", durable, group=RABBIT_GROUP)
+    # Nothing but the durability is ours to say about their exchange.
+    own.set_override("rabbit_quorum_queue", False, group=RABBIT_GROUP)
+    url = conf.oslo_messaging_notifications.transport_url
+    return oslo_messaging.get_notification_transport(
+        own, url=url or conf.transport_url)
+
+
 def _refusal(place: str, error: Exception) -> errors.ConfigurationError:
     # The driver's own text may show the URL, and with it the password.
     problem = (
@@ -167,6 +192,8 @@ class BackgroundServer:
     :param make: makes the server, called in a thread of its own
     :param workers: threads that handle messages; with 1 they are handled in
         the order in which they came
+    :param failed: is told why it could not be started; True: another try
+        makes sense at once
     """
 
     def __init__(
@@ -174,10 +201,12 @@ class BackgroundServer:
         name: str,
         make: Callable[[], oslo_messaging.MessageHandlingServer],
         workers: int = 1,
+        failed: Callable[[Exception], bool] = lambda error: False,
     ) -> None:
         self._name = name
         self._make = make
         self._workers = workers
+        self._failed = failed
         self._stopping = threading.Event()
         self._listening = threading.Event()
         self._thread = threading.Thread(
@@ -218,6 +247,8 @@ class BackgroundServer:
                 server = self._make()
                 server.start(override_pool_size=self._workers)
             except Exception as error:  # noqa: BLE001 (any driver error)
+                if self._failed(error):
+                    continue
                 LOG.error(
                     "Cannot listen for %s: %s. Trying again in %.0f s; check "
                     "transport_url and that RabbitMQ runs",

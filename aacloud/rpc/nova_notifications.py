@@ -207,34 +207,73 @@ class NotificationEndpoint:
     error = info
 
 
-def listener(
-    transport: messaging.NotificationTransport,
+#: What RabbitMQ answers to a declaration that differs from the first one.
+_OTHER_DURABILITY = "inequivalent arg 'durable'"
+
+
+class _Durability:
+    """Finds out whether the other service's exchange is durable."""
+
+    def __init__(self, name: str, first: bool) -> None:
+        self.durable = first
+        self._name = name
+        self._turned = False
+
+    def failed(self, error: Exception) -> bool:
+        """Turn round when that was the reason; True: try again at once."""
+        if _OTHER_DURABILITY not in str(error):
+            return False
+        self.durable = not self.durable
+        at_once, self._turned = not self._turned, True
+        LOG.info(
+            "%s: the exchange is declared %sdurable there; so it is here",
+            self._name, "" if self.durable else "not ")
+        return at_once
+
+
+def listeners(
+    transport: Callable[[bool], messaging.NotificationTransport],
     handle: Callable[[Told], None],
     pause: Callable[[float], object],
     *,
     topics: Sequence[str],
     pool: str,
+    durable: bool = False,
     exchange: str = NOVA_EXCHANGE,
     keystone_topics: Sequence[str] = (KEYSTONE_TOPIC,),
-) -> messaging.BackgroundServer:
-    """Return the listener; start and stop it.
+) -> tuple[messaging.BackgroundServer, ...]:
+    """Return the listeners, one for each service; start and stop them.
 
+    :param transport: makes one; is told whether the exchange is durable
     :param handle: is called by several threads
     :param topics: of Nova's versioned notifications
     :param pool: all engines name the same: they share one copy of all
+    :param durable: what is tried first; the other is tried when the service
+        has declared its exchange otherwise
     :param keystone_topics: of Keystone's
     """
-    targets = [
-        oslo_messaging.Target(topic=topic, exchange=exchange)
-        for topic in topics]
-    targets += [
-        oslo_messaging.Target(topic=topic, exchange=KEYSTONE_EXCHANGE)
-        for topic in keystone_topics]
 
-    def make() -> oslo_messaging.MessageHandlingServer:
-        return oslo_messaging.get_notification_listener(
-            transport, targets, [NotificationEndpoint(handle, pause)],
-            executor="threading", allow_requeue=True, pool=pool)
+    def made(
+        name: str, exchange: str, topics: Sequence[str]
+    ) -> messaging.BackgroundServer:
+        found = _Durability(name, durable)
+        targets = [
+            oslo_messaging.Target(topic=topic, exchange=exchange)
+            for topic in topics]
 
-    return messaging.BackgroundServer(
-        "Nova's notifications", make, workers=WORKERS)
+        def make() -> oslo_messaging.MessageHandlingServer:
+            return oslo_messaging.get_notification_listener(
+                transport(found.durable), targets,
+                [NotificationEndpoint(handle, pause)],
+                executor="threading", allow_requeue=True,
+                # A queue is bound to one exchange of one durability.
+                pool=f"{pool}-{exchange}" if exchange != NOVA_EXCHANGE
+                else pool)
+
+        return messaging.BackgroundServer(
+            name, make, workers=WORKERS, failed=found.failed)
+
+    return (
+        made("Nova's notifications", exchange, topics),
+        made("Keystone's notifications", KEYSTONE_EXCHANGE, keystone_topics),
+    )

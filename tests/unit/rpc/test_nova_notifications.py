@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import types
 
 import oslo_messaging
 import pytest
@@ -120,11 +121,10 @@ def test_each_notification_reaches_one_of_the_pool():
         options, url="fake://")
     got: queue.Queue[str] = queue.Queue()
     listeners = [
-        nova_notifications.listener(
-            transport, lambda told: got.put(told.subject),
+        each for _ in range(2) for each in nova_notifications.listeners(
+            lambda durable: transport, lambda told: got.put(told.subject),
             threading.Event().wait, topics=["versioned_notifications"],
-            pool="aacloud-groups")
-        for _ in range(2)]
+            pool="aacloud-groups")]
     for each in listeners:
         each.start()
         assert each.wait_listening(DEADLINE)
@@ -140,6 +140,33 @@ def test_each_notification_reaches_one_of_the_pool():
         each.stop()
     assert got.empty()
     transport.cleanup()
+
+
+def test_an_exchange_of_another_durability(monkeypatch):
+    """RabbitMQ refuses to declare it otherwise than it is."""
+    tried = []
+
+    def get(transport, *args, **kwargs):
+        tried.append(transport)
+        if transport is False:
+            raise RuntimeError(
+                "Exchange.declare: (406) PRECONDITION_FAILED - inequivalent "
+                "arg 'durable' for exchange 'nova' in vhost '/'")
+        return oslo_messaging.get_notification_listener(
+            oslo_messaging.get_notification_transport(
+                bus.conf(), url="fake://"), *args, **kwargs)
+
+    made = nova_notifications.listeners(
+        lambda durable: durable, lambda told: None, threading.Event().wait,
+        topics=["versioned_notifications"], pool="aacloud-groups")
+    monkeypatch.setattr(
+        nova_notifications, "oslo_messaging", types.SimpleNamespace(
+            **{**vars(oslo_messaging), "get_notification_listener": get}))
+    for each in made:
+        each.start()
+        assert each.wait_listening(DEADLINE)
+        each.stop()
+    assert sorted(tried) == [False, False, True, True]
 
 
 def test_what_cannot_be_handled_goes_back():
