@@ -8,6 +8,7 @@ that the same question gets the same answer.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -33,6 +34,7 @@ class Question:
     """What is asked.
 
     :ivar movers: the servers that may be moved; they are where they begin
+    :ivar groups: that are to be mended; others are not made worse
     :ivar spots: where they may go
     :ivar relaxed: other servers are thought to make way at no price: what
         comes out is a bound, and an answer if none has to
@@ -47,6 +49,7 @@ class Question:
     """
 
     movers: Sequence[str]
+    groups: Collection[str]
     spots: Spots
     relaxed: bool
     hard: int | None = None
@@ -217,7 +220,8 @@ class _Model:
                 model.add(value <= allowed + (2 * total + 2) * bent)
             else:
                 model.add(value <= allowed)
-        if unit.hard and unit.mend and unit.number not in self.partial:
+        if unit.hard and unit.mend and (
+                unit.group.id in self.question.groups):
             self.hard.extend(parts)
         elif not unit.hard:
             self.soft.extend(parts)

@@ -31,7 +31,7 @@ LARGEST = 60_000
 #: The same for a cloud of which every server and host is offered.
 WHOLE = 2_500
 #: Answers that no order is found for, before the search is given up.
-TRIES = 6
+TRIES = 3
 #: The solver's work on one question, in its own seconds.
 WORK = 2.0
 #: The same where only preferred rules can be kept better.
@@ -52,6 +52,7 @@ class Improver:
         self.limits = limits
         self.seed = seed
         self.left_s = left_s
+        self._unordered = False
 
     def improve(
         self, component: Component, target: int | None,
@@ -67,7 +68,7 @@ class Improver:
         if len(movers) * len(spots.list) > LARGEST:
             return self._piecewise(component, movers)
         answer = self._ask(Question(
-            movers, spots, True, target,
+            movers, component.groups, spots, True, target,
             soft_first=self.limits.mend_preferences,
             hint=dict(component.moves)))
         best = dataclasses.replace(component, asked=True)
@@ -89,7 +90,8 @@ class Improver:
                 break
             best = self._search(best, more, spots, target)
             self._bound(best, answer, target)
-            if self._good(best, target) or attempt:
+            # More who make way do not help where only the order is wrong.
+            if self._good(best, target) or attempt or self._unordered:
                 break
             # The hosts with most room: who is there may make way.
             hosts = [*hosts, *self._roomy()]
@@ -116,7 +118,8 @@ class Improver:
         if len(movers) * len(spots.list) > LARGEST // 4:
             return component
         answer = self._ask(Question(
-            movers, spots, False, component.left, len(component.moves),
+            movers, component.groups, spots, False, component.left,
+            len(component.moves),
             hint=dict(component.moves)), POLISH)
         if answer is None or answer.soft >= component.soft:
             return component
@@ -129,11 +132,12 @@ class Improver:
     ) -> Component:
         """Ask until an order is found for what the solver says."""
         forbidden: list[dict[str, int]] = []
+        self._unordered = False
         hint = dict(best.moves)
         goal = target
         while len(forbidden) < TRIES and self.left_s() > 0:
             answer = self._ask(Question(
-                movers, spots, False, goal,
+                movers, best.groups, spots, False, goal,
                 soft_first=self.limits.mend_preferences, hint=hint,
                 forbidden=tuple(forbidden)))
             if answer is None:
@@ -150,6 +154,8 @@ class Improver:
                     best.bound = max(best.bound, answer.moves)
                 if self._good(best, answer.hard):
                     return best
+            if self._rank(answer) >= self._rank(best):
+                return best
             found = self._ordered(best, spots, answer)
             if found is not None and exact and not forbidden and (
                     answer.proved) and found.left == answer.hard:
@@ -160,6 +166,7 @@ class Improver:
                     found.left <= answer.hard):
                 return best
             forbidden.append(dict(answer.targets))
+            self._unordered = True
         return best
 
     def _ask(
@@ -193,6 +200,16 @@ class Improver:
         if found is None or found.rank(mend) >= best.rank(mend):
             return best
         return found
+
+    def _rank(self, what: Answer | Component) -> tuple[int, ...]:
+        """The smaller the better, ties in preferred rules left aside."""
+        if isinstance(what, Component):
+            hard, moves = what.left, len(what.moves)
+        else:
+            hard, moves = what.hard, what.moves
+        if self.limits.mend_preferences:
+            return hard, what.soft, moves
+        return hard, moves
 
     def _bound(
         self, best: Component, answer: Answer, target: int | None,
@@ -308,7 +325,8 @@ class Improver:
                     if unit.mend and unit.hard)
         wall = self.left_s()
         answer = solve(state, Question(
-            part, spots, False, limit, allowed=allowed, hint=now),
+            part, {unit.group.id for unit in units.values()}, spots, False,
+            limit, allowed=allowed, hint=now),
             Effort(1.0, wall, self.limits.workers, self.seed))
         if answer is None or answer.moves >= moved:
             return None
