@@ -218,16 +218,21 @@ class Grouping:
     def mended(self, group: str, seconds: float = REPAIRED) -> Mended:
         """Approve what the engine plans by itself until the group is as its
         rules want it."""
-        until = time.monotonic() + seconds
         approved: list[str] = []
-        while any(self.excess(group).values()) or self.open_plans(group):
-            approved += self.approve_waiting(group)
-            if time.monotonic() > until:
-                told = "\n".join(map(self.story, approved)) or "no plan"
-                raise AssertionError(
-                    f"{self.inspect(group)} is not mended within "
-                    f"{seconds:.0f} s:\n{told}")
-            time.sleep(1.0)
+
+        def through() -> bool:
+            approved.extend(self.approve_waiting(group))
+            now = answered(lambda: self._look.group(group)["group"])
+            return not self.open_plans(group) and (
+                now is not None and now["state"] == "compliant")
+
+        self.inspect(group)
+        try:
+            self._lab.wait("the group is mended", through, seconds, 1.0)
+        except RuntimeError as error:
+            told = "\n".join(map(self.story, approved)) or "no plan"
+            raise AssertionError(
+                f"{error}\n{self.inspect(group)}\n{told}") from None
         ends = [self._look.plan(plan)["plan"] for plan in approved]
         states = {one["state"] for one in ends}
         assert states <= {"done"}, "\n".join(map(self.story, approved))

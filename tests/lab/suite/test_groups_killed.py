@@ -27,7 +27,8 @@ REACHED = 150.0
 #: For a new leader, on a busy machine.
 TAKEOVER = truths.TAKEOVER + 10.0
 
-pytestmark = pytest.mark.crashable(crashes.GROUPS.name)
+pytestmark = [
+    pytest.mark.crashable(crashes.GROUPS.name), pytest.mark.timeout(900)]
 LONG = pytest.mark.long
 
 
@@ -139,7 +140,7 @@ def check_mended(repair: Repair) -> None:
         repair.go_on()
         return not groups.open_plans(repair.group) and answered(
             lambda: groups.excess(repair.group)
-        ) == {"spread:host:max=1:require": 0}
+        ) == {"spread:host:max=1": 0}
 
     try:
         repair.stage.lab.wait("the group is mended", mended, REPAIRED, 1.0)

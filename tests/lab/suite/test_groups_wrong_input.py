@@ -41,7 +41,7 @@ def wrong_ones(kept: str, fresh: str, dc: str, rack: str) -> list[Wrong]:
         Wrong((*create, "--rule", "fence:dc:domains=no-such-dc"),
               ("no-such-dc",)),
         Wrong((*create, "--rule", "spread:galaxy"),
-              ("galaxy", "spread:host")),
+              ("galaxy", "spread:rack:max=1")),
         Wrong((*create, "--rule", f"fence:dc:domains={dc}",
                "--rule", f"fence:rack:domains={rack}"),
               (f"fence:dc:domains={dc}", f"fence:rack:domains={rack}")),
