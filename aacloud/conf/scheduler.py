@@ -17,6 +17,19 @@ The messaging service of aacloud. When it is not set, it is Nova's: the
 ``transport_url`` of nova-scheduler.
 """,
     ),
+    cfg.BoolOpt(
+        "amqp_durable_queues",
+        default=False,
+        help="""
+As in ``[oslo_messaging_rabbit]`` of aacloud.conf, whatever it is in nova.conf:
+the schedulers share aacloud's exchange.
+""",
+    ),
+    cfg.BoolOpt(
+        "rabbit_quorum_queue",
+        default=False,
+        help="As in ``[oslo_messaging_rabbit]`` of aacloud.conf.",
+    ),
     cfg.StrOpt(
         "host",
         default="",

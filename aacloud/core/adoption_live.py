@@ -142,6 +142,9 @@ def unfit(
     task = server.task_state
     if task in ("deleting", "soft-deleting"):
         return Manual("deleting", "the server is being deleted")
+    if server.vm_state == "deleted":
+        # For a moment Nova shows it like that, before it shows none.
+        return Manual("deleted", "the server was deleted")
     if server.vm_state in _UNFIT:
         code, remedy = _UNFIT[server.vm_state]
         return Manual(code, f"the server is {server.vm_state}: {remedy}")

@@ -181,6 +181,8 @@ class Answers:
             except db_errors.Duplicate as error:
                 raise rpc_groups.EngineRefused(
                     f"{error}; see 'openstack ha plan list'") from error
+            except repairers.WindowsDiffer as error:
+                raise rpc_groups.EngineRefused(str(error)) from error
         return reports.plan_message(plan, stored.id)
 
     def _wanted(self, group: str | None) -> list[rules.Group]:

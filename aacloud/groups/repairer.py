@@ -45,6 +45,10 @@ BY = "aacloud-groups"
 A_DAY = datetime.timedelta(hours=24)
 
 
+class WindowsDiffer(Exception):
+    """Groups that were to be mended together have different windows."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Season:
     """Groups to be mended together: they have the same window.
@@ -261,11 +265,14 @@ class Repairer:
     ) -> tuple[core_groups.Plan, repair.RepairPlan]:
         """Make the plan that somebody asked for, and put it down.
 
-        It is not bound to a window: whoever approves it starts it.
+        That it was asked for opens no window: its moves begin in that of
+        the groups; without one of their own in the configured one.
 
         :raises db_errors.Duplicate: another plan of the scope is under way
+        :raises WindowsDiffer: no window is common to the groups
         :raises cloud_errors.CloudError: what is free could not be read
         """
+        window = self._window(wanted)
         found = self.solve(
             self.problem(groups, {one.id for one in wanted}, sight, here),
             time_limit_s)
@@ -278,7 +285,20 @@ class Repairer:
             state = core_groups.PlanState.APPROVED
         return self._store(
             found, sight, scope=scope, groups=wanted, state=state,
-            window=None, by=by, project_id=project_id), found
+            window=window, by=by, project_id=project_id), found
+
+    def _window(self, wanted: Sequence[rules.Group]) -> str | None:
+        """The window of groups that are mended together; None: any time.
+
+        :raises WindowsDiffer: they have none in common
+        """
+        usual = self._conf.aacloud_groups.default_window
+        found = {group.window or usual or None for group in wanted}
+        if len(found) > 1:
+            raise WindowsDiffer(
+                "these groups have different windows, so one plan cannot "
+                "mend them all: ask for one group at a time")
+        return found.pop() if found else None
 
     # -- both ---------------------------------------------------------------
 

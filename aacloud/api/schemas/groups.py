@@ -18,7 +18,9 @@ STATE = basics.choice(
 
 NAME: basics.Schema = {
     **basics.LINE,
-    "description": "the name, unique in the project",
+    # A hint may name several groups, with commas between them.
+    "pattern": r"^[^,]*$",
+    "description": "the name without commas, unique in the project",
 }
 
 _WINDOW: basics.Schema = {

@@ -191,9 +191,9 @@ class RepairGroup(base.Lister):
     Without an option, and with --dry-run, the moves are only shown; the plan
     is kept as a draft. With --approve the plan is carried out: the one that
     waits for the group, or else a new one. Its moves are live migrations,
-    one a host at a time, each checked again right before it starts. The plan
-    that waits moves servers in the window of the group; one that is asked
-    for here begins at once.
+    one a host at a time, each checked again right before it starts, and only
+    in the window of the group. All groups together can be planned for only
+    when they have the same window.
     """
 
     examples = (
@@ -230,7 +230,7 @@ class RepairGroup(base.Lister):
         how.add_argument(
             "--approve",
             action="store_true",
-            help="let the moves begin; those of a new plan begin at once",
+            help="let the moves begin, in the window of the group",
         )
         parser.add_argument(
             "--reason",

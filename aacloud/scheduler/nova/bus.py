@@ -53,5 +53,11 @@ def _transport(conf: cfg.ConfigOpts) -> messaging.RPCTransport:
     )
     conf_scheduler.register_opts(own)
     messaging.set_rabbit_defaults(own)
-    url = getattr(own, conf_scheduler.GROUP).transport_url
+    options = getattr(own, conf_scheduler.GROUP)
+    # Nova's may be others: who declares an exchange otherwise than it is
+    # already is refused by RabbitMQ.
+    for name in ("amqp_durable_queues", "rabbit_quorum_queue"):
+        own.set_override(
+            name, getattr(options, name), group=messaging.RABBIT_GROUP)
+    url = options.transport_url
     return oslo_messaging.get_rpc_transport(own, url=url)

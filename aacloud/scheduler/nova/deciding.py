@@ -415,7 +415,11 @@ def _hinted(
     if isinstance(texts, str):
         texts = (texts,)
     found, missing = [], []
-    for text in dict.fromkeys(texts):
+    # Several may stand in one text, as the engine reads it, too.
+    for text in dict.fromkeys(
+        part.strip() for one in texts for part in str(one).split(",")
+        if part.strip()
+    ):
         group = None if index is None else index.hinted(
             text, spec.project_id)
         if group is None:

@@ -142,7 +142,9 @@ class Placing:
         places: dict[str, rules.Place] = {}
         waiting: list[str] = []
         fresh = now - self.at < APPEAR_S
-        for other in self.servers:
+        # Others add to it meanwhile.
+        others = tuple(self.servers)
+        for other in others:
             sighting = seen.get(other)
             if other == server:
                 continue
@@ -162,7 +164,7 @@ class Placing:
         if not waiting and not own:
             return places
         left = collections.Counter(self.chosen(now))
-        for other in self.servers:
+        for other in others:
             sighting = seen.get(other)
             if sighting is not None and not sighting.launched:
                 left.subtract([sighting.host or ""])

@@ -15,6 +15,7 @@ from keystoneauth1 import token_endpoint
 import pytest
 import requests
 
+from aacloud.api import versions
 from aacloud.client import v1
 from tests.functional.api import shell
 from tests.functional.api.shell import Server
@@ -35,7 +36,7 @@ def test_discovery(server: Server) -> None:
     assert found is not None
     assert found.api_version == (1, 0)
     assert found.min_microversion == (1, 0)
-    assert found.max_microversion == (1, 0)
+    assert found.max_microversion == versions.MAX_VERSION
     assert found.url == f"{server.url}/v1/"
 
 

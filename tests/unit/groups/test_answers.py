@@ -112,6 +112,28 @@ class TestRepair:
         stage.order(stage_command("approve"))
         stage.run(stage.is_(group, "compliant"))
 
+    CLOSED = "cron:0 3 * * *;duration=2h;tz=UTC"
+
+    @pytest.mark.parametrize("dry_run", [True, False])
+    def test_that_it_was_asked_for_opens_no_window(self, stage, dry_run):
+        engine = stage.engine().lead()
+        group = stage.group(
+            "spread:host", members=PAIR, mode=Mode.REPORT,
+            window=self.CLOSED)
+        plan = engine.answers.repair(question(group, dry_run=dry_run), 20.0)
+        if dry_run:
+            stage.order(stage_command("approve"))
+        stage.run_for(60.0)
+        assert not stage.cloud.live
+        assert stage.plans.get(plan.id).window == self.CLOSED
+
+    def test_one_plan_has_one_window(self, stage):
+        engine = stage.engine().lead()
+        stage.group("spread:host", members=PAIR, window=self.CLOSED)
+        stage.group("spread:host", name="db")
+        with pytest.raises(rpc_groups.EngineRefused, match="one group at a"):
+            engine.answers.repair(question(None), 20.0)
+
     def test_the_leader_is_asked(self, stage):
         stage.engine("one").lead()
         other = stage.engine("two")
