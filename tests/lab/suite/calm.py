@@ -26,6 +26,9 @@ LOG = logging.getLogger(__name__)
 PREFIX = "lt-"
 LEFTOVERS = (PREFIX, "demo-")
 SECONDS = 180.0
+#: Seconds within which each scheduler asks for the groups again; one that
+#: was not heard for much longer is no more.
+HEARD = 15.0
 
 #: Incidents in these end by themselves as soon as their host is up.
 _EARLY = frozenset({
@@ -157,7 +160,10 @@ def _engines(look: Look) -> list[str]:
     ):
         if len(leaders) != 1:
             found.append(f"one {what} has to lead, now: {leaders or 'none'}")
-    return found
+    return found or [
+        f"scheduler {name} has not asked for groups for {age:.0f} s"
+        for name, age in look.schedulers().items()
+        if HEARD < age < SECONDS]
 
 
 def _incidents(look: Look) -> list[str]:

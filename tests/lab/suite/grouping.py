@@ -36,13 +36,14 @@ GOES_ON = frozenset({
 
 @dataclasses.dataclass(frozen=True)
 class Mended:
-    """What it took to mend a group: each plan's (moves, lower bound)."""
+    """What it took to mend a group.
+
+    :ivar plans: of each plan: how many moves it had, and its lower bound
+    :ivar moves: those that were made; a plan may become needless
+    """
 
     plans: tuple[tuple[int, int], ...]
-
-    @property
-    def moves(self) -> int:
-        return sum(moves for moves, _bound in self.plans)
+    moves: int
 
 
 class Grouping:
@@ -66,7 +67,8 @@ class Grouping:
         answer = self._look.tell("/groups", {
             "name": self.name(), "rules": list(rules), "mode": mode,
             "servers": sorted(members), "wait": True})
-        assert answer["waited"]["acked"], answer["waited"]
+        # A scheduler that placed nothing yet asks for all at its first one.
+        assert not answer["waited"]["missing"], answer["waited"]
         return answer["group"]["id"]
 
     @staticmethod
@@ -233,12 +235,14 @@ class Grouping:
             told = "\n".join(map(self.story, approved)) or "no plan"
             raise AssertionError(
                 f"{error}\n{self.inspect(group)}\n{told}") from None
-        ends = [self._look.plan(plan)["plan"] for plan in approved]
-        states = {one["state"] for one in ends}
+        ends = [self._look.plan(plan) for plan in approved]
+        states = {one["plan"]["state"] for one in ends}
         assert states <= {"done"}, "\n".join(map(self.story, approved))
-        return Mended(tuple(
-            (one["summary"]["moves"], one["summary"]["lower_bound"])
-            for one in ends))
+        summaries = [one["plan"]["summary"] for one in ends]
+        return Mended(
+            tuple((one["moves"], one["lower_bound"]) for one in summaries),
+            sum(step["state"] == "verified"
+                for one in ends for step in one["steps"]))
 
     def story(self, plan: str) -> str:
         """All that a plan tells, for the text of a failure."""

@@ -148,6 +148,15 @@ class Look:
     def stop_plan(self, plan: str) -> None:
         self.tell(f"/plans/{plan}/stop", {"reason": "a test of the lab"})
 
+    def schedulers(self) -> dict[str, float]:
+        """Scheduler -> seconds since it said which groups it knows."""
+        told = infra.sql(
+            self.lab.state,
+            "SELECT scheduler, TIMESTAMPDIFF(SECOND, seen_at, "
+            "UTC_TIMESTAMP()) FROM aacloud.scheduler_acks")
+        lines = [line.split("\t") for line in told.splitlines()]
+        return {name: float(age) for name, age in lines}
+
     # -- daemons ---------------------------------------------------------
     def leader(self, name: str = "failover") -> Leader:
         """Asked of the database itself, so that no engine has to answer.

@@ -48,7 +48,9 @@ def test_fifty_are_born_at_once_and_what_is_broken_is_mended(
     assert (len(racks), dcs["dc1"], dcs["dc2"]) == (4, MANY / 2, MANY / 2)
     assert not any(after.values()), after
     moved = {one for one in ids if born_at[one] != now[one]}
-    assert moved == set(groups.moves(ids))
+    moves = groups.moves(ids)
+    assert moved == set(moves)
+    assert all(len(one) == 1 for one in moves.values()), moves
     assert len(moved) == mended.moves
     assert all(moves == bound for moves, bound in mended.plans), mended
     groups.check_once(ids)
@@ -129,7 +131,7 @@ def test_an_evacuation_relaxes_and_the_repair_mends(
     stage.switch_on(victim)
     stage.returned(incident)
     mended = groups.mended(group)
-    assert mended.plans == ((1, 1),)
+    assert (mended.plans, mended.moves) == (((1, 1),), 1)
     assert sorted(groups.places(ids).values()) == sorted(hosts)
     assert len(groups.moves(ids)) == 1
     groups.check_once(ids)

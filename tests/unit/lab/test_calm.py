@@ -60,3 +60,44 @@ def test_an_api_that_refuses_is_told() -> None:
     with pytest.raises(RestError):
         calm._give_up(
             Look(incident("fenced"), status=403))  # type: ignore[arg-type]
+
+
+class GroupsLook:
+    """Has plans and groups, and keeps what is asked of the API."""
+
+    def __init__(self, *names: str, orders: tuple[str, ...] = ()) -> None:
+        self.names = names
+        self.orders = orders
+        self.asked: list[str] = []
+
+    def plans(self, **filters: str) -> list[dict[str, Any]]:
+        assert filters == {"open": "true"}
+        return [{
+            "id": "p1", "state": "running", "waiting": None,
+            "orders": [{"command": one} for one in self.orders]}]
+
+    def groups(self) -> list[dict[str, Any]]:
+        return [{"id": name, "name": name} for name in self.names]
+
+    def stop_plan(self, plan: str) -> None:
+        self.asked.append(f"stop {plan}")
+        raise RestError(409, "it has ended")
+
+    def remove_group(self, group: str) -> None:
+        self.asked.append(f"remove {group}")
+        raise RestError(404, "it is gone")
+
+
+def test_groups_of_earlier_tests_go_and_others_stay() -> None:
+    look = GroupsLook("lt-group-1", "web", "demo-web")
+    missing = calm._groups(look)  # type: ignore[arg-type]
+    assert look.asked == ["stop p1", "remove lt-group-1", "remove demo-web"]
+    assert missing == [
+        "plan p1 is running (goes on)", "group lt-group-1 is still there",
+        "group demo-web is still there"]
+
+
+def test_a_plan_is_stopped_once() -> None:
+    look = GroupsLook(orders=("approve", "stop"))
+    assert calm._groups(look)  # type: ignore[arg-type]
+    assert look.asked == []
