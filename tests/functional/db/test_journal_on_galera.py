@@ -76,6 +76,20 @@ class TestLostAnswers(CausalReads, lost_answer_cases.LostAnswerCases):
     pass
 
 
+def campaign(engine: worlds.Engine) -> None:
+    """Take over, again when the last takeover was not seen here yet.
+
+    Nothing was written then, and engines do the same.
+    """
+    for _ in range(20):
+        try:
+            engine.take_over()
+        except errors.StaleJournal:
+            continue
+        return
+    raise AssertionError("it never led")
+
+
 class TestWithoutCausalReads:
     """As most clouds run it: no node waits for what others committed."""
 
@@ -276,7 +290,7 @@ class TestWithoutCausalReads:
             incident, [record] = old.open_with_servers(1, f"host-{number}")
             moved = old.journal.update_server(record, Server.CLAIMED)
             new = next(engines)
-            new.take_over()
+            campaign(new)
             [read] = new.journal.servers(incident.id)
             assert read.state is Server.CLAIMED
             assert read.version == moved.version + 1
