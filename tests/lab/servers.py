@@ -54,15 +54,21 @@ def boot(
 
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         ids = list(pool.map(lambda pair: one(*pair), placed))
+    again = set(range(len(ids)))
 
     def all_active() -> bool:
         now = listed(lab)
-        broken = [now[i] for i in ids if i in now
-                  and now[i]["status"] == "ERROR"]
-        if broken:
-            raise BootFailed(
-                f"{broken[0]['name']}: "
-                f"{broken[0].get('fault', {}).get('message', 'ERROR')}")
+        for number, i in enumerate(ids):
+            if i not in now or now[i]["status"] != "ERROR":
+                continue
+            why = now[i].get("fault", {}).get("message", "ERROR")
+            if number not in again:
+                raise BootFailed(f"{now[i]['name']}: {why}")
+            # A scheduler that has just started may not know a host yet.
+            again.remove(number)
+            print(f"{now[i]['name']} is booted once more: {why}", flush=True)
+            lab.cloud.delete("nova-api", f"/servers/{i}")
+            ids[number] = one(*placed[number])
         return all(i in now and now[i]["status"] == "ACTIVE" for i in ids)
 
     lab.wait(f"{len(ids)} servers ACTIVE", all_active, BOOT_SECONDS, 1.0)

@@ -284,8 +284,7 @@ def nova_sections(state: State) -> Sections:
         },
         "conductor": {"workers": 1},
         "scheduler": {
-            # Two that know nothing of each other, as in a real cloud.
-            "workers": 2,
+            "workers": 1,
             "discover_hosts_in_cells_interval": 2,
             "max_placement_results": 1000,
         },
