@@ -121,7 +121,8 @@ class GroupsDaemon:
         self._executor = executors.Executor(
             conf, self._plans, cloud,
             rechecking.Rechecker(
-                self._catalogue, reader, self._watcher, cloud),
+                self._catalogue, reader, self._watcher, cloud,
+                lambda: options.default_window),
             may_act=self._may_act, epoch=lambda: term.epoch,
             hold=self._hold, recheck=self._inspector.recheck,
             domains=self._domains, clock=clock)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -13,6 +15,7 @@ from aacloud.core import repair
 from aacloud.core import rules
 from aacloud.groups import catalogue as catalogues
 from aacloud.groups import problems
+from aacloud.groups import repairer as repairers
 from aacloud.groups import sight as sights
 from aacloud.groups import surroundings as around
 
@@ -34,7 +37,10 @@ class Verdict:
 
 
 class Rechecker:
-    """Reads what steps depend on, fresh, and judges them."""
+    """Reads what steps depend on, fresh, and judges them.
+
+    :param usual_window: the window of groups without one of their own
+    """
 
     def __init__(
         self,
@@ -42,7 +48,9 @@ class Rechecker:
         reader: sights.Reader,
         watcher: around.Watcher,
         cloud: ports.Cloud,
+        usual_window: Callable[[], str | None],
     ) -> None:
+        self._usual_window = usual_window
         self._catalogue = catalogue
         self._reader = reader
         self._watcher = watcher
@@ -79,27 +87,33 @@ class Rechecker:
             *(step.server for step in chosen),
             *(member for group in concerned.values()
               for member in group.members)}), full=True)
-        if not self._worth_it(mended, sight, here):
+        numbers = {step.number for step in chosen}
+        # The chosen ones may be claimed as requested already.
+        unsent = [
+            step for step in steps
+            if step.state in _UNSENT or step.number in numbers]
+        broken = self._broken(plan, mended, sight, here)
+        if not broken:
             return Verdict((), {
                 step.number: "the groups of this plan are mended already"
-                for step in steps
-                if step.state in (
-                    core_groups.StepState.PENDING,
-                    core_groups.StepState.CLAIMED,
-                    core_groups.StepState.RETRY)})
+                for step in unsent})
+        useful = _useful(unsent, frozenset().union(
+            *(group.members for group in broken)))
         problem = problems.build(
             concerned.values(), set(plan.groups), sight, here,
             self._cloud.capacity(tuple(here.topology.hosts)), resting={})
         right: list[core_groups.PlanStep] = []
         refused: dict[int, str] = {}
-        numbers = {step.number for step in chosen}
         for step in steps:
             if step.state in _ORDERED and step.number not in numbers:
                 # Nova may not show it yet.
                 problem = _with_move(problem, _move(step))
         for step in chosen:
             move = _move(step)
-            reason = repair.check_step(problem, move)
+            reason = (
+                "no group needs it any more that this plan may still mend"
+                if step.number not in useful
+                else repair.check_step(problem, move))
             if reason is not None:
                 refused[step.number] = reason
                 continue
@@ -107,23 +121,61 @@ class Rechecker:
             problem = _with_move(problem, move)
         return Verdict(tuple(right), refused)
 
-    @staticmethod
-    def _worth_it(
+    def _broken(
+        self,
+        plan: core_groups.Plan,
         mended: Sequence[rules.Group],
         sight: sights.Sight,
         here: around.Surroundings,
-    ) -> bool:
-        """Whether anything is left to be mended."""
+    ) -> list[rules.Group]:
+        """The groups of the plan that are still to be mended by it.
+
+        What their owners set after the plan was made counts: one that is
+        switched off, has another window now, or is no longer repaired by
+        itself when nobody asked for this plan, is left alone.
+        """
         inspector = rules.Inspector(here.domains())
+        found = []
         for group in mended:
-            if group.mode is rules.GroupMode.OFF:
-                continue
-            found = inspector.inspect(group, sight.occupancy, age_s=0.0)
-            if any(
-                one.excess and one.rule.required for one in found.rules
+            window = group.window or self._usual_window() or None
+            if (
+                group.mode is rules.GroupMode.OFF
+                or window != plan.window
+                or (plan.scope == repairers.CLOUD
+                    and group.mode is not rules.GroupMode.REPAIR)
             ):
-                return True
-        return False
+                continue
+            report = inspector.inspect(group, sight.occupancy, age_s=0.0)
+            if any(
+                one.excess and one.rule.required for one in report.rules
+            ):
+                found.append(group)
+        return found
+
+
+#: Nothing was sent for these.
+_UNSENT = frozenset({
+    core_groups.StepState.PENDING, core_groups.StepState.CLAIMED,
+    core_groups.StepState.RETRY})
+
+
+def _useful(
+    steps: Sequence[core_groups.PlanStep], members: Collection[str]
+) -> set[int]:
+    """The numbers of steps that move these, or make way for such a step.
+
+    :param steps: those that nothing was sent for
+    :param members: of groups that are still to be mended
+    """
+    by_number = {step.number: step for step in steps}
+    left = [step.number for step in steps if step.server in members]
+    useful: set[int] = set()
+    while left:
+        number = left.pop()
+        if number in by_number and number not in useful:
+            useful.add(number)
+            left += by_number[number].after
+    return useful
 
 
 #: Nova was, or may have been, asked for these.

@@ -176,7 +176,8 @@ class Watcher:
     def _take(
         self, hosts: Mapping[str, adoption_live.HostNow], asked: float
     ) -> None:
-        dead = lost_dcs(self._topology, hosts, self._dead())
+        gone = frozenset(self._dead())
+        dead = lost_dcs(self._topology, hosts, gone)
         before = self._now
         if before is not None and before.dead_dcs != dead:
             LOG.warning(
@@ -184,7 +185,7 @@ class Watcher:
                 ", ".join(sorted(dead)) or "none any more")
         self._now = Surroundings(
             topology=self._topology, hosts=hosts, dead_dcs=dead,
-            closed=frozenset(
+            closed=gone.intersection(hosts).union(
                 name for name, host in hosts.items() if not host.enabled),
             read_at=asked)
 

@@ -171,7 +171,8 @@ class Engine:
         self.executor = executors.Executor(
             stage.conf, self.plans, cloud,
             rechecking.Rechecker(
-                self.catalogue, self.reader, self.watcher, cloud),
+                self.catalogue, self.reader, self.watcher, cloud,
+                lambda: stage.conf.aacloud_groups.default_window),
             may_act=self.lease.valid, epoch=lambda: self.term.epoch,
             hold=lambda: self.held, recheck=self.inspector.recheck,
             domains=lambda: {
