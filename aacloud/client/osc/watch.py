@@ -4,8 +4,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+import contextlib
 import math
 import signal
+import threading
+import types
+from typing import Any
 
 from aacloud.client import following
 from aacloud.client.osc import base
@@ -26,6 +31,39 @@ def seconds(text: str) -> float:
             f"{text!r} is not a number of seconds above 0"
         )
     return found
+
+
+class Interrupts(contextlib.AbstractContextManager["Interrupts"]):
+    """Ends the watching at an interrupt, wherever that comes.
+
+    Python drops a KeyboardInterrupt that is raised while it finalizes an
+    object, as it does after each request; so the interrupt is remembered.
+    To be entered by the main thread, as Python's signal module demands.
+    """
+
+    def __init__(self) -> None:
+        self._came = False
+        self._before: Callable[..., Any] | int | None = None
+
+    def __enter__(self) -> Interrupts:
+        self._before = signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _interrupt(self, number: int, frame: types.FrameType | None) -> None:
+        self._came = True
+        raise KeyboardInterrupt
+
+    def wait(self, seconds: float) -> None:
+        """Let so many seconds go by.
+
+        :raises KeyboardInterrupt: one came, now or before
+        """
+        if self._came:
+            raise KeyboardInterrupt
+        threading.Event().wait(seconds)
 
 
 class WatchIncident(base.Command):
@@ -103,15 +141,17 @@ class WatchIncident(base.Command):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
+        interrupts = Interrupts()
         follower = following.Follower(
             self.client,
             goal=parsed_args.until,
             timeout_s=parsed_args.timeout,
             poll_s=parsed_args.interval,
+            wait=interrupts.wait,
         )
         view = views.chosen(parsed_args.formatter, self.app.stdout)
         try:
-            with view:
+            with interrupts, view:
                 outcome = _follow(follower, view, parsed_args)
         except KeyboardInterrupt:
             self.app.stderr.write(

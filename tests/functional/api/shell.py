@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import pathlib
 import pty
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ import time
 from typing import Any
 
 from aacloud.telemetry import web
+from tests import ports
 from tests.functional.api import forked
 from tests.unit.api import stage as stages
 
@@ -30,13 +30,6 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload([forked.__name__])
 
 COMMAND = pathlib.Path(sys.executable).with_name("openstack")
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def eventually(condition: Callable[[], Any], what: str) -> Any:
@@ -60,7 +53,7 @@ class Server:
     def __init__(self, stage: stages.Stage) -> None:
         self._stage = stage
         self._web: web.WebServer | None = None
-        self.port = free_port()
+        self.port = ports.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:

@@ -17,6 +17,7 @@ import requests
 
 from aacloud.api import versions
 from aacloud.client import v1
+from tests import ports
 from tests.functional.api import shell
 from tests.functional.api.shell import Server
 from tests.unit.api.stage import Stage
@@ -65,7 +66,7 @@ def config(stage: Stage, tmp_path: pathlib.Path) -> pathlib.Path:
         "[keystone_authtoken]\n"
         "www_authenticate_uri = http://127.0.0.1:1\nauth_type = none\n"
         "[aacloud_api]\nbind_host = 127.0.0.1\n"
-        f"bind_port = {shell.free_port()}\n"
+        f"bind_port = {ports.free_port()}\n"
     )
     return path
 

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import pathlib
-import socket
 import time
 
 from aacloud.db import engine
+from tests import ports
 from tests.functional.db import mariadb
 from tests.unit.db import worlds
 
@@ -40,14 +40,6 @@ def missing() -> str | None:
     return None
 
 
-def _free_ports(count: int) -> list[int]:
-    taken = [socket.create_server(("127.0.0.1", 0)) for _port in range(count)]
-    ports = [one.getsockname()[1] for one in taken]
-    for one in taken:
-        one.close()
-    return ports
-
-
 def open_database(url: str, *, sync_wait: int) -> engine.Database:
     """At ``sync_wait`` 1 a read waits for what other nodes committed."""
     conf = worlds.configuration()
@@ -59,8 +51,7 @@ class Cluster:
     """Two nodes on loopback; what is committed on one is on the other."""
 
     def __init__(self, directory: pathlib.Path) -> None:
-        ports = _free_ports(6)
-        group = [ports[:3], ports[3:]]
+        group = [[ports.free_port() for _use in range(3)] for _node in "12"]
         members = ",".join(f"127.0.0.1:{own[0]}" for own in group)
         self.nodes = []
         for number, (talk, state, increment) in enumerate(group, start=1):

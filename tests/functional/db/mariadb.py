@@ -18,7 +18,7 @@ import pymysql
 import sqlalchemy as sa
 
 #: Seconds to come up or go down on a busy machine.
-START_TIMEOUT = 60
+START_TIMEOUT = 180
 SYSTEM_PATH = "/usr/sbin:/usr/local/sbin:/usr/libexec"
 
 

@@ -5,7 +5,6 @@ import os
 import queue
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,21 +13,18 @@ import urllib.request
 
 import pytest
 
+from tests import ports
 from tests.functional.failover import leading
 
 WAIT = 40
+#: Seconds for a server to come up on a busy machine with a slow disk.
+START_TIMEOUT = 180
 LEASE = 3
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(('127.0.0.1', 0))
-        return found.getsockname()[1]
 
 
 class Etcd:
     def __init__(self, directory):
-        self.port, self.peer = free_port(), free_port()
+        self.port, self.peer = ports.free_port(), ports.free_port()
         self.url = f'http://127.0.0.1:{self.port}'
         self.command = [
             'etcd', '--data-dir', str(directory), '--name', 'one',
@@ -43,9 +39,11 @@ class Etcd:
         self.process = subprocess.Popen(
             self.command, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + WAIT
+        deadline = time.monotonic() + START_TIMEOUT
         pause = threading.Event()
         while time.monotonic() < deadline:
+            status = self.process.poll()
+            assert status is None, f'etcd ended, exit status {status}'
             try:
                 with urllib.request.urlopen(
                         self.url + '/health', timeout=2) as answer:

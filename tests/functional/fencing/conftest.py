@@ -11,6 +11,7 @@ import bcrypt
 import pytest
 
 from aacloud.fencing import base
+from tests import ports
 
 USER = "admin"
 PASSWORD = "secret"
@@ -40,12 +41,6 @@ class Controller:
         self.process.kill()
         self.process.wait(10)
         self.process.stdout.close()
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _spawn(module, directory, *arguments):
@@ -114,7 +109,7 @@ def ipmi(tmp_path):
         controller = _spawn(
             "tests.functional.fencing.ipmi_server",
             directory,
-            str(free_port(socket.SOCK_DGRAM)),
+            str(ports.free_port(socket.SOCK_DGRAM)),
         )
         started.append(controller)
         return controller

@@ -6,6 +6,7 @@ import socket
 import time
 
 from aacloud.core import fences
+from tests import ports
 from tests.functional.fencing import conftest
 from tests.functional.fencing.test_redfish import make_fencer
 from tests.functional.fencing.test_redfish import OFF
@@ -65,7 +66,7 @@ def test_a_wrong_password_is_told_and_not_shown(ipmi):
 
 
 def test_nobody_listens(ipmi):
-    target = conftest.ipmi_target(conftest.free_port(socket.SOCK_DGRAM))
+    target = conftest.ipmi_target(ports.free_port(socket.SOCK_DGRAM))
     started = time.monotonic()
     legs = make_fencer(target).status("h1")
     assert time.monotonic() - started < 13.0

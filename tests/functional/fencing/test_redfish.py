@@ -11,6 +11,7 @@ from aacloud.fencing import base
 from aacloud.fencing import drivers
 from aacloud.fencing import fencer
 from aacloud.fencing import inventory
+from tests import ports
 from tests.functional.fencing import conftest
 
 ON, OFF, UNKNOWN = (
@@ -139,7 +140,7 @@ def test_a_controller_that_recovers_is_asked_again(redfish):
 
 
 def test_connection_refused_is_unknown_soon():
-    port = conftest.free_port(socket.SOCK_STREAM)
+    port = ports.free_port(socket.SOCK_STREAM)
     started = time.monotonic()
     legs = make_fencer(conftest.redfish_target(port)).fence("h1")
     assert time.monotonic() - started < 3.0
@@ -193,7 +194,7 @@ def test_power_on_is_read_back(redfish):
 
 def test_one_dead_leg_does_not_hide_the_other(redfish):
     controller = redfish()
-    dead = conftest.redfish_target(conftest.free_port(socket.SOCK_STREAM))
+    dead = conftest.redfish_target(ports.free_port(socket.SOCK_STREAM))
     legs = make_fencer(
         dead, conftest.redfish_target(controller.port)
     ).fence("h1")

@@ -9,15 +9,16 @@ import pathlib
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
 
 import kombu
 
+from tests import ports
+
 #: Seconds to come up or go down on a busy machine.
-START_TIMEOUT = 90
+START_TIMEOUT = 180
 
 #: Debian keeps the program itself here; the one on the path is a wrapper.
 PLACES = ("/usr/lib/rabbitmq/bin", "/usr/lib/rabbitmq/sbin")
@@ -37,13 +38,6 @@ def missing() -> str | None:
     return None
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
 def server_user() -> str | None:
     """Who the server runs as: root steps down to rabbitmq."""
     if os.geteuid() != 0:
@@ -61,10 +55,10 @@ class RabbitMQ:
 
     def __init__(self, directory: pathlib.Path) -> None:
         self.directory = directory
-        self.port = free_port()
+        self.port = ports.free_port()
         self.url = f"rabbit://guest:guest@127.0.0.1:{self.port}//"
         self.user = server_user()
-        self._epmd_port = free_port()
+        self._epmd_port = ports.free_port()
         self._epmd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
         (directory / "rabbitmq.conf").write_text(
@@ -97,7 +91,7 @@ class RabbitMQ:
                 "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none "
                 "-kernel inet_dist_use_interface {127,0,0,1}"
             ),
-            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_DIST_PORT": str(ports.free_port()),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(self._epmd_port),
         }

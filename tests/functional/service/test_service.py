@@ -17,16 +17,12 @@ import time
 
 import pytest
 
+from tests import ports
+
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 #: Seconds in which anything that is waited for must have come.
 PATIENCE_S = 60.0
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def until(condition: Callable[[], object], what: str) -> object:
@@ -46,7 +42,7 @@ class Process:
 
     def __init__(self, directory: pathlib.Path) -> None:
         self.directory = directory
-        self.port = free_port()
+        self.port = ports.free_port()
         self.log = directory / "log"
         self.out = directory / "out"
         self._process: subprocess.Popen[bytes] | None = None

@@ -23,6 +23,7 @@ from aacloud.monitor import udp
 from aacloud.rpc import replay
 from aacloud.rpc import schema
 from aacloud.rpc import signing
+from tests import ports
 from tests.unit.rpc import keys
 
 WAIT = 20.0
@@ -51,10 +52,7 @@ def addresses(*networks: str) -> dict[str, str]:
 
 def free_port() -> int:
     """A UDP port that is free on all loopback addresses."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as finder:
-        finder.bind(("0.0.0.0", 0))
-        port: int = finder.getsockname()[1]
-        return port
+    return ports.free_port(socket.SOCK_DGRAM, "0.0.0.0")
 
 
 def conf(port: int, **values: object) -> cfg.ConfigOpts:
