@@ -45,6 +45,9 @@ LOG = logging.getLogger(__name__)
 LIVES_S = 30.0
 #: Seconds between two looks at what the schedulers know.
 LOOK_S = 0.05
+#: Seconds, of an inspection that somebody asked for, for what keeps broken
+#: groups from being mended.
+EXPLAIN_S = 5.0
 #: Seconds of the caller's patience that are kept for the answer's way.
 RESERVE_S = 2.0
 
@@ -115,7 +118,8 @@ class Answers:
         with _told():
             self._catalogue.refresh()
             return self._inspector.keep(
-                *self._inspector.look(self._catalogue.some(wanted)))
+                *self._inspector.look(self._catalogue.some(wanted)),
+                explain_s=min(EXPLAIN_S, patience_s / 2), anew=True)
 
     def preview(
         self,
@@ -252,10 +256,12 @@ class Answers:
 
     # -- the schedulers -----------------------------------------------------
 
-    def snapshot(self, known_revision: int | None) -> dict[str, Any]:
+    def snapshot(
+        self, known_revision: int | None, topology: str | None
+    ) -> dict[str, Any]:
         """Groups, or what changed of them."""
         with _told():
-            return self._maker.body(known_revision)
+            return self._maker.body(known_revision, topology)
 
     def ack(self, scheduler: str, revision: int) -> None:
         """A scheduler works with a revision."""

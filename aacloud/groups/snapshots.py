@@ -6,12 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 from aacloud.coordination import clock as clocks
+from aacloud.core import topology as topologies
 from aacloud.groups import catalogue as catalogues
 from aacloud.groups import surroundings as around
 from aacloud.rpc import snapshot as snapshots
-
-#: Seconds for which a topology is news: longer than schedulers are silent.
-NEWS_S = 900.0
 
 
 class SnapshotMaker:
@@ -26,20 +24,22 @@ class SnapshotMaker:
         self._catalogue = catalogue
         self._watcher = watcher
         self._clock = clock or clocks.Clock()
+        self._digest: tuple[topologies.Topology, str] | None = None
 
-    def body(self, known: int | None) -> dict[str, Any]:
+    def body(self, known: int | None, topology: str | None) -> dict[str, Any]:
         """All groups, or what changed since a revision.
 
-        The topology comes with all groups, and as long as it is news.
+        The topology comes with them unless it is what the scheduler has.
 
+        :param topology: digest of the one that it has; None: none, or it is
+            of a version that does not tell
         :raises db_errors.DatabaseError: the groups could not be read
         """
         self._catalogue.refresh()
         revision, groups, gone, full = self._catalogue.since(known)
         here = self._watcher.known()
         news = here is not None and (
-            full
-            or self._clock.monotonic() - self._watcher.topology_at < NEWS_S)
+            topology != self._digest_of(here.topology))
         return snapshots.snapshot_body(snapshots.Snapshot(
             revision=revision,
             generated_at=self._clock.utcnow(),
@@ -49,3 +49,10 @@ class SnapshotMaker:
             topology=here.topology if here is not None and news else None,
             dead_dcs=None if here is None else here.dead_dcs,
             closed_hosts=None if here is None else here.closed))
+
+    def _digest_of(self, topology: topologies.Topology) -> str:
+        known = self._digest
+        if known is None or known[0] is not topology:
+            known = (topology, snapshots.topology_digest(topology))
+            self._digest = known
+        return known[1]

@@ -116,8 +116,6 @@ class Watcher:
         self._topology_every_s = topology_every_s
         self._clock = clock or clocks.Clock()
         self._now: Surroundings | None = None
-        #: When the topology was read that is not as the one before.
-        self.topology_at = float("-inf")
         self._topology_due = float("-inf")
         self._topology = topologies.Topology({})
         self._failures = 0
@@ -147,7 +145,7 @@ class Watcher:
         asked = self._clock.monotonic()
         try:
             if asked >= self._topology_due or not self._topology.hosts:
-                problems = self._read_topology(asked)
+                problems = self._read_topology()
                 self._topology_due = asked + self._topology_every_s
                 if problems and self._pace.due("topology") is not None:
                     LOG.warning("The topology has gaps: %s", problems[0])
@@ -165,12 +163,11 @@ class Watcher:
         self._take(hosts, asked)
         return self._every_s
 
-    def _read_topology(self, asked: float) -> tuple[str, ...]:
+    def _read_topology(self) -> tuple[str, ...]:
         read, problems = topologies.topology_from_aggregates(
             self._cloud.aggregates())
         if read != self._topology:
             self._topology = read
-            self.topology_at = asked
         return problems
 
     def _take(

@@ -53,6 +53,9 @@ CHANGED_TOPIC = "aacloud.groups.changed"
 #: Named, because Nova's processes, which ask too, have another default.
 EXCHANGE = "aacloud"
 VERSION = "1.0"
+#: Schedulers ask with the digest of their topology since this one; engines
+#: understand both.
+SNAPSHOT_VERSION = "1.1"
 
 #: Seconds to wait for an answer that needs Nova or the database alone.
 ASK_S = 8.0

@@ -93,7 +93,9 @@ class Answers(Protocol):
     def resolve(self, text: str, project_id: str) -> str | None:
         """The id of the group that a hint means."""
 
-    def snapshot(self, known_revision: int | None) -> Body:
+    def snapshot(
+        self, known_revision: int | None, topology: str | None
+    ) -> Body:
         """Groups, or what changed of them, as schedulers take them."""
 
     def ack(self, scheduler: str, revision: int) -> None:
@@ -108,7 +110,7 @@ class Answers(Protocol):
 class GroupsEndpoint:
     """Takes the questions apart and puts the answers together."""
 
-    target = oslo_messaging.Target(version=groups.VERSION)
+    target = oslo_messaging.Target(version=groups.SNAPSHOT_VERSION)
 
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
@@ -226,10 +228,12 @@ class GroupsEndpoint:
         self,
         context: oslo_context.RequestContext,
         known_revision: int | None = None,
+        topology: str | None = None,
     ) -> Body:
         """See ``rpc.snapshot``."""
         return self._told(
-            "get_snapshot", lambda: self._answers.snapshot(known_revision))
+            "get_snapshot",
+            lambda: self._answers.snapshot(known_revision, topology))
 
     @oslo_messaging.expose
     def ack(

@@ -8,7 +8,8 @@ that it should. Arguments and answers are JSON-able:
 =================  ==============================  =======================
 method             arguments                       answer
 =================  ==============================  =======================
-get_snapshot       ``known_revision``: int, null   a snapshot, see below
+get_snapshot       ``known_revision``: int, null,  a snapshot, see below
+                   ``topology``: digest, null
 ack                ``scheduler``, ``revision``     ``{}``
 record_fail_open   ``server``, ``groups``: ids,    ``{}``
                    ``reason``, ``scheduler``
@@ -29,6 +30,11 @@ With ``"since": 15`` it is what changed after revision 15, and ``"gone"``
 names the groups that were deleted. ``topology``, ``dead_dcs`` and
 ``closed_hosts`` (hosts that take no servers for long) may be left out or
 null: they are as they were. A snapshot of another ``format`` is refused.
+
+``topology`` in the question is the digest of what the scheduler has; the
+topology is told whenever it is not that of the engine, also to a scheduler
+of version 1.0, which sends no digest. One that meets an engine of version
+1.0 asks it as that version does.
 """
 
 from __future__ import annotations
@@ -38,6 +44,8 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import datetime
+import hashlib
+import time
 from typing import Any
 
 from oslo_context import context as oslo_context
@@ -54,6 +62,10 @@ FORMAT = 1
 
 #: Entries of a list: groups of a cloud, members of a group, hosts.
 MAX_ENTRIES = 1_000_000
+
+#: Seconds for which an engine of version 1.0 is asked as such, before the
+#: newer question is tried again.
+OLD_ENGINE_S = 60.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,6 +95,20 @@ class Snapshot:
 
 class Unavailable(Exception):
     """No snapshot can be had now; the text says why."""
+
+
+class _OldEngine(Exception):
+    """An engine does not know this version of the question."""
+
+
+def topology_digest(topology: core_topology.Topology) -> str:
+    """Return what tells topologies apart: those alike have the same."""
+    found = hashlib.sha256()
+    for host in sorted(topology.hosts.values(), key=lambda one: one.name):
+        # No name has a zero in it.
+        found.update(
+            f"{host.name}\0{host.rack}\0{host.dc}\0\0".encode())
+    return found.hexdigest()
 
 
 def group_body(group: core_rules.Group) -> dict[str, Any]:
@@ -255,6 +281,7 @@ class SnapshotClient:
 
     def __init__(self, transport: messaging.RPCTransport) -> None:
         self._reader = Reader()
+        self._old_until = float("-inf")
         self._client = messaging.get_client(
             transport,
             oslo_messaging.Target(
@@ -265,16 +292,24 @@ class SnapshotClient:
 
     def get_snapshot(
         self, known_revision: int | None, timeout_s: float,
+        topology: str | None = None,
     ) -> Snapshot:
         """Ask for all groups (None), or for what changed since.
 
+        :param topology: digest of the topology that is known here
         :raises Unavailable: no engine can tell now
         :raises envelope.MessageError: the answer is of another version, or
             not understood
         """
-        body = self._call(
-            "get_snapshot", timeout_s, known_revision=known_revision)
-        return self._reader.read(body)
+        if time.monotonic() >= self._old_until:
+            try:
+                return self._reader.read(self._call(
+                    "get_snapshot", timeout_s, groups.SNAPSHOT_VERSION,
+                    known_revision=known_revision, topology=topology))
+            except _OldEngine:
+                self._old_until = time.monotonic() + OLD_ENGINE_S
+        return self._reader.read(self._call(
+            "get_snapshot", timeout_s, known_revision=known_revision))
 
     def ack(self, scheduler: str, revision: int) -> None:
         """Tell with which revision a scheduler works, and that it lives.
@@ -292,25 +327,40 @@ class SnapshotClient:
         :raises Unavailable: it could not be told
         """
         answer = self._call(
-            "record_fail_open", groups.ASK_S,
-            scheduler=scheduler, server=server, groups=list(wanted),
-            reason=reason)
+            "record_fail_open", groups.ASK_S, scheduler=scheduler,
+            server=server, groups=list(wanted), reason=reason)
         if not isinstance(answer, Mapping) or "unavailable" in answer:
             raise Unavailable(f"it was not recorded: {answer!r}"[:1000])
 
-    def _call(self, method: str, timeout_s: float, **keys: object) -> object:
+    def _call(
+        self, method: str, timeout_s: float, version: str = groups.VERSION,
+        **keys: object,
+    ) -> object:
         try:
-            return self._client.prepare(timeout=timeout_s).call(
+            return self._client.prepare(
+                timeout=timeout_s, version=version,
+            ).call(
                 oslo_context.RequestContext(overwrite=False), method, **keys)
         except oslo_messaging.MessagingTimeout as error:
             raise Unavailable(
                 f"no aacloud-groups answered {method} within "
                 f"{timeout_s:.1f} s; see that one runs") from error
         except oslo_messaging.RemoteError as error:
+            if (
+                version != groups.VERSION and error.exc_type
+                == oslo_messaging.UnsupportedVersion.__name__
+            ):
+                raise _OldEngine from error
             raise Unavailable(
                 f"aacloud-groups failed at {method}; its log says why: "
                 f"{error}") from error
         except oslo_messaging.MessagingException as error:
+            if (
+                version != groups.VERSION
+                and isinstance(error, oslo_messaging.UnsupportedVersion)
+            ):
+                # So says the in-process bus.
+                raise _OldEngine from error
             raise Unavailable(
                 f"messaging cannot be reached, so {method} was not asked "
                 f"({error}); check transport_url and that RabbitMQ runs"

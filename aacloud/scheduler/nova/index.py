@@ -28,6 +28,7 @@ class Index:
     :ivar by_name: (project, name) -> id
     :ivar domains: of the topology that the engine sent
     :ivar places: host -> (rack, data centre), of that topology
+    :ivar digest: of that topology, as the engine is told
     :ivar skipped: ids of groups that are not understood here
     """
 
@@ -38,6 +39,7 @@ class Index:
     by_name: Mapping[tuple[str, str], str]
     domains: rules.Domains
     places: Mapping[str, tuple[str, str]]
+    digest: str
     skipped: frozenset[str]
 
     def hinted(self, text: str, project_id: str | None) -> rules.Group | None:
@@ -98,7 +100,7 @@ def compile_index(
         groups[group.id] = group
         if group.mode is not rules.GroupMode.OFF:
             _join(by_server, group)
-    domains, places = _domains(snapshot, before)
+    domains, places, digest = _domains(snapshot, before)
     return Index(
         revision=snapshot.revision,
         generated_at=snapshot.generated_at,
@@ -110,6 +112,7 @@ def compile_index(
         if dropped or changed or before is None else before.by_name,
         domains=domains,
         places=places,
+        digest=digest,
         skipped=frozenset(skipped),
     )
 
@@ -137,7 +140,7 @@ def _leave(
 
 def _domains(
     snapshot: rpc_snapshot.Snapshot, before: Index | None,
-) -> tuple[rules.Domains, Mapping[str, tuple[str, str]]]:
+) -> tuple[rules.Domains, Mapping[str, tuple[str, str]], str]:
     known = (rules.Domains(NOWHERE) if before is None else before.domains)
     topology = snapshot.topology or known.topology
     dead = known.dead if snapshot.dead_dcs is None else snapshot.dead_dcs
@@ -147,9 +150,11 @@ def _domains(
         topology == known.topology and dead == known.dead
         and closed == known.closed
     ):
-        return known, before.places
-    return rules.Domains(topology, dead, closed), places_of(
-        topology.hosts.values())
+        return known, before.places, before.digest
+    return (
+        rules.Domains(topology, dead, closed),
+        places_of(topology.hosts.values()),
+        rpc_snapshot.topology_digest(topology))
 
 
 def places_of(

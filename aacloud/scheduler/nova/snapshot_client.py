@@ -84,6 +84,7 @@ class Bus(Protocol):
 
     def get_snapshot(
         self, known_revision: int | None, timeout_s: float,
+        topology: str | None = None,
     ) -> rpc_snapshot.Snapshot:
         """See ``rpc.snapshot.SnapshotClient``."""
 
@@ -306,8 +307,9 @@ class SnapshotClient:
     def _sync(self, bus: Bus, timeout_s: float) -> None:
         view = self._view
         known = None if view is None else view.index
+        digest = None if known is None else known.digest
         snapshot = bus.get_snapshot(
-            None if known is None else known.revision, timeout_s)
+            None if known is None else known.revision, timeout_s, digest)
         now = self._clock()
         if known is not None and snapshot.revision < known.revision:
             if self._older_since is None:
@@ -316,12 +318,12 @@ class SnapshotClient:
                 metrics.SYNCS.labels("older").inc()
                 return
             if snapshot.since is not None:
-                snapshot = bus.get_snapshot(None, timeout_s)
+                snapshot = bus.get_snapshot(None, timeout_s, digest)
         self._older_since = None
         try:
             made = group_index.compile_index(snapshot, known)
         except group_index.Gap:
-            snapshot = bus.get_snapshot(None, timeout_s)
+            snapshot = bus.get_snapshot(None, timeout_s, digest)
             made = group_index.compile_index(snapshot, known)
         self._swap(made, now)
         self._broken_until = float("-inf")

@@ -50,7 +50,7 @@ assert threading.active_count() == 1, "nothing runs before the first request"
 class Answers:
     acked = threading.Event()
 
-    def snapshot(self, known):
+    def snapshot(self, known, topology):
         return {"format": 1, "revision": 5, "groups": [
             {"id": "g", "name": "g", "project_id": "p", "mode": "enforce",
              "revision": 5, "members": ["s"], "rules": [

@@ -159,8 +159,9 @@ def stage_command(word):
 
 
 class TestSnapshot:
-    def read(self, engine, known=None):
-        return snapshots.Reader().read(engine.answers.snapshot(known))
+    def read(self, engine, known=None, topology=None):
+        return snapshots.Reader().read(
+            engine.answers.snapshot(known, topology))
 
     def test_all(self, stage, engine):
         group = stage.group("spread:host", members=PAIR)
@@ -193,16 +194,24 @@ class TestSnapshot:
         stage.group("spread:host")
         assert self.read(engine, 999).since is None
 
-    def test_the_topology_is_told_as_long_as_it_is_news(self, stage, engine):
-        known = self.read(engine).revision
-        assert self.read(engine, known).topology is not None
-        stage.time.go_by(1000.0)
-        engine.watcher.look()
-        assert self.read(engine, known).topology is None
+    def test_the_topology_is_told_to_whom_has_another(self, stage, engine):
+        found = self.read(engine)
+        known = found.revision
+        has = snapshots.topology_digest(found.topology)
+        assert self.read(engine, known, has).topology is None
+        assert self.read(engine, None, has).topology is None
+        # One of version 1.0, which does not tell what it has.
+        assert self.read(engine, known).topology == found.topology
         del stage.topology.hosts["dc2-r2-h2"]
         stage.time.go_by(10.0)
         engine.watcher.look()
-        assert "dc2-r2-h2" not in self.read(engine, known).topology.hosts
+        # However long ago that was, and whatever engine it asks.
+        stage.time.go_by(100_000.0)
+        engine.watcher.look()
+        later = self.read(engine, known, has).topology
+        assert "dc2-r2-h2" not in later.hosts
+        has = snapshots.topology_digest(later)
+        assert self.read(engine, known, has).topology is None
 
     def test_hosts_that_take_nothing(self, stage, engine):
         stage.cloud.computes["dc1-r1-h1"].disabled_reason = "upkeep"

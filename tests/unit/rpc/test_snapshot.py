@@ -8,6 +8,8 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from oslo_context import context as oslo_context
+import oslo_messaging
 import pytest
 
 from aacloud.core import rules
@@ -16,6 +18,7 @@ from aacloud.core.topology import Topology
 from aacloud.rpc import envelope
 from aacloud.rpc import groups
 from aacloud.rpc import groups_server
+from aacloud.rpc import messaging
 from aacloud.rpc import snapshot
 from tests.unit.rpc import bus
 
@@ -130,8 +133,12 @@ class Answers:
         self.acks: list[tuple[str, int]] = []
         self.opens: list[tuple[object, ...]] = []
         self.problem: Exception | None = None
+        self.digests: list[str | None] = []
 
-    def snapshot(self, known_revision: int | None) -> dict[str, Any]:
+    def snapshot(
+        self, known_revision: int | None, topology: str | None,
+    ) -> dict[str, Any]:
+        self.digests.append(topology)
         if self.problem is not None:
             raise self.problem
         return body(revision=known_revision or 7)
@@ -159,6 +166,106 @@ def client(answers: Answers) -> Iterator[snapshot.SnapshotClient]:
         assert server.wait_listening(10)
         yield snapshot.SnapshotClient(transport)
         server.stop()
+
+
+class OldEndpoint:
+    """An engine of version 1.0."""
+
+    target = oslo_messaging.Target(version="1.0")
+
+    def __init__(self) -> None:
+        self.asked: list[int | None] = []
+
+    @oslo_messaging.expose
+    def get_snapshot(
+        self, context: object, known_revision: int | None = None,
+    ) -> dict[str, Any]:
+        self.asked.append(known_revision)
+        return body(revision=known_revision or 7)
+
+
+def test_an_engine_is_told_which_topology_is_known(
+    client: snapshot.SnapshotClient, answers: Answers,
+) -> None:
+    client.get_snapshot(None, 5)
+    client.get_snapshot(12, 5, "d1ge57")
+    assert answers.digests == [None, "d1ge57"]
+
+
+def test_a_scheduler_of_version_1_0_is_answered(answers: Answers) -> None:
+    with bus.transport() as transport:
+        server = groups_server.groups_server(
+            transport, answers, name="engine")  # type: ignore[arg-type]
+        server.start()
+        assert server.wait_listening(10)
+        client = messaging.get_client(
+            transport, oslo_messaging.Target(
+                exchange=groups.EXCHANGE, topic=groups.TOPIC, version="1.0"),
+            timeout=5)
+        found = client.call(
+            oslo_context.RequestContext(overwrite=False), "get_snapshot",
+            known_revision=12)
+        assert found["revision"] == 12
+        assert answers.digests == [None]
+        server.stop()
+
+
+def test_an_engine_of_version_1_0_is_asked_as_such(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old = OldEndpoint()
+    with bus.transport() as transport:
+        server = messaging.get_server(
+            transport, oslo_messaging.Target(
+                exchange=groups.EXCHANGE, topic=groups.TOPIC, server="old"),
+            [old])
+        server.start()
+        client = snapshot.SnapshotClient(transport)
+        assert client.get_snapshot(12, 5, "d1ge57").revision == 12
+        asked: list[str] = []
+        call = client._call
+        monkeypatch.setattr(
+            client, "_call", lambda method, timeout_s, *version, **keys: (
+                asked.extend(version)
+                or call(method, timeout_s, *version, **keys)))
+        # For a while it is not asked the newer question, which its log
+        # would tell of each time.
+        assert client.get_snapshot(13, 5, "d1ge57").revision == 13
+        assert asked == []
+        client._old_until = 0.0
+        assert client.get_snapshot(14, 5, "d1ge57").revision == 14
+        assert asked == ["1.1"]
+        assert old.asked == [12, 13, 14]
+        server.stop()
+        server.wait()
+
+
+NAMED = {"a": ("r1", "d1"), "b": ("r1", "d1"), "c": ("r2", "d2")}
+
+
+def topology(named: dict[str, tuple[str, str]]) -> Topology:
+    return Topology(hosts={
+        name: Host(name, *place) for name, place in named.items()})
+
+
+def test_digests_tell_topologies_apart() -> None:
+    one = snapshot.topology_digest(topology(NAMED))
+    # The order is nothing, and what is read of a message is the same.
+    assert one == snapshot.topology_digest(
+        topology(dict(reversed(NAMED.items()))))
+    told = snapshot.Reader().read(snapshot.snapshot_body(snapshot.Snapshot(
+        1, datetime.datetime.now(datetime.timezone.utc),
+        topology=Topology(hosts={
+            name: Host(name, *place, "shared")
+            for name, place in NAMED.items()}))))
+    assert told.topology is not None
+    assert snapshot.topology_digest(told.topology) == one
+    others = [
+        {**NAMED, "d": ("r1", "d1")}, {**NAMED, "c": ("r1", "d2")},
+        {**NAMED, "c": ("r2", "d1")}, {"a": ("r1", "d1")}, {}]
+    assert len({
+        one, *(snapshot.topology_digest(topology(other)) for other in others)
+    }) == 6
 
 
 def test_asking_an_engine(

@@ -179,6 +179,7 @@ class Engine:
 
     def get_snapshot(
         self, known_revision: int | None, timeout_s: float,
+        topology: str | None = None,
     ) -> rpc_snapshot.Snapshot:
         """See ``snapshot_client.Bus``."""
         with self.lock:
@@ -198,7 +199,8 @@ class Engine:
                     if name in self.groups),
                 gone=() if since is None else tuple(
                     name for name in told if name not in self.groups),
-                topology=self.cloud, dead_dcs=self.dead,
+                topology=None if topology == rpc_snapshot.topology_digest(
+                    self.cloud) else self.cloud, dead_dcs=self.dead,
                 closed_hosts=frozenset())
 
     def ack(self, scheduler: str, revision: int) -> None:

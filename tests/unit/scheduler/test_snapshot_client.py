@@ -118,6 +118,28 @@ def test_many_first_requests_start_one_thread(engine: stage.Engine) -> None:
         assert engine.asked == [None]
 
 
+def test_the_topology_is_asked_for_when_it_differs(
+    engine: stage.Engine, tmp_path: pathlib.Path,
+) -> None:
+    path = tmp_path / "groups.json"
+    snapshot_file.write(path, engine.get_snapshot(None, 1))
+    # Racks were swapped while the scheduler was away; no group was changed.
+    engine.cloud = stage.topology(1, 4, 2)
+    with stage.Scheduler(engine, snapshot_file=str(path)) as scheduler:
+        scheduler.client.view()
+        # The first was for the file; this one, for what changed since.
+        assert engine.asked == [None, 2]
+        view = scheduler.client.view()
+        assert view is not None
+        assert view.index.domains.topology == engine.cloud
+        before = view.index.domains
+        engine.set(stage.group("h"))
+        scheduler.sync()
+        view = scheduler.client.view()
+        assert view is not None
+        assert view.index.domains is before
+
+
 def test_an_older_engine_is_believed_in_the_end(
     engine: stage.Engine,
 ) -> None:
@@ -143,8 +165,10 @@ def test_changes_with_a_gap_are_asked_for_whole(
         engine.set(stage.group("h"))
         whole = engine.get_snapshot
 
-        def gap(known: int | None, timeout_s: float) -> object:
-            found = whole(known, timeout_s)
+        def gap(
+            known: int | None, timeout_s: float, topology: str | None,
+        ) -> object:
+            found = whole(known, timeout_s, topology)
             if found.since is None:
                 return found
             return rpc_snapshot.Snapshot(
@@ -168,7 +192,7 @@ def test_an_answer_that_is_not_understood(
     ) as scheduler:
         answered = threading.Event()
 
-        def fail(known: int | None, timeout_s: float) -> object:
+        def fail(*asked: object) -> object:
             answered.set()
             raise error
 
