@@ -108,6 +108,7 @@ def report(found: group_messages.Report, names: Names) -> JSON:
         "revision": found.revision,
         "inspected_at": views.moment(found.at),
         "age_s": found.age_s,
+        "sought_at": views.moment(found.sought_at),
         "rules": [_finding(one, names) for one in found.rules],
     }
 
@@ -122,6 +123,13 @@ def _finding(found: group_messages.RuleFinding, names: Names) -> JSON:
         "least_moves": found.least_moves,
         "blocked": [names.text(one) for one in found.blocked],
         "reason": names.text(found.reason),
+        "hindrance": None
+        if found.hindrance is None
+        else {
+            "code": found.hindrance.code,
+            "reason": names.text(found.hindrance.reason),
+            "excess": found.hindrance.excess,
+        },
     }
 
 

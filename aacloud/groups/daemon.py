@@ -33,6 +33,7 @@ from aacloud.db import schedulers
 from aacloud.groups import answers
 from aacloud.groups import catalogue as catalogues
 from aacloud.groups import executor as executors
+from aacloud.groups import explaining
 from aacloud.groups import inspector as inspectors
 from aacloud.groups import keeper as keepers
 from aacloud.groups import membership as memberships
@@ -104,14 +105,16 @@ class GroupsDaemon:
             on_elected=self._elected, on_lost=self._lost)
         self._catalogue = catalogues.Catalogue(store)
         reader = sights.Reader(cloud, clock)
+        self._repairer = repairers.Repairer(
+            conf, self._plans, cloud, reader, clock)
         self._inspector = inspectors.Inspector(
             self._catalogue, reader, self._watcher, kept, places, words,
-            self._notifier, clock)
+            self._notifier, explaining.Explainer(
+                conf, self._catalogue, reader, cloud, self._repairer, clock),
+            clock)
         self._membership = memberships.Membership(
             store, cloud, announce=self._announcer.changed,
             recheck=self._inspector.recheck)
-        self._repairer = repairers.Repairer(
-            conf, self._plans, cloud, reader, clock)
         self._keeper = keepers.Keeper(
             conf, store, self._catalogue,
             reconciliation.Reconciler(store, reader, self._membership),

@@ -16,6 +16,7 @@ from aacloud.db import errors as db_errors
 from aacloud.db import inspections
 from aacloud.db import schedulers
 from aacloud.groups import catalogue as catalogues
+from aacloud.groups import explaining
 from aacloud.groups import metrics
 from aacloud.groups import movability
 from aacloud.groups import reports
@@ -55,6 +56,7 @@ class Inspector:
         places: inspections.Places,
         words: schedulers.Schedulers,
         notifier: notifications.GroupNotifier,
+        explainer: explaining.Explainer,
         clock: clocks.Clock | None = None,
     ) -> None:
         self._catalogue = catalogue
@@ -64,6 +66,7 @@ class Inspector:
         self._places = places
         self._words = words
         self._notifier = notifier
+        self._explainer = explainer
         self._clock = clock or clocks.Clock()
         self._lock = threading.Lock()
         self._again: dict[str, None] = {}
@@ -200,15 +203,29 @@ class Inspector:
             for group, one in zip(wanted, found, strict=True)]
 
     def keep(
-        self, groups: Iterable[rules.Group], sight: sights.Sight
+        self,
+        groups: Iterable[rules.Group],
+        sight: sights.Sight,
+        *,
+        explain_s: float = 0.0,
+        anew: bool = False,
     ) -> list[group_messages.Report]:
         """Inspect, keep what was found, and tell what is different.
 
+        :param explain_s: seconds for which it is looked for why broken
+            groups cannot be mended; 0: what is known of that is repeated
+        :param anew: look again for what is known
         :raises NothingKnown: there is no topology yet
         :raises db_errors.DatabaseError: it could not be kept
         """
         known = {group.id: group for group in groups}
         found = self.report(known.values(), sight)
+        here = self.here()
+        if explain_s > 0:
+            found = self._explainer.explain(
+                known, found, sight, here, seconds=explain_s, anew=anew)
+        else:
+            found = self._explainer.remembered(found, here)
         by_id = {report.group_id: report for report in found}
         changed = self._kept.save(
             [reports.stored(report) for report in found])
@@ -236,6 +253,13 @@ class Inspector:
             "".join(
                 f"; {rules.format_rule(one.rule)}: {one.reason}"
                 for one in report.rules if one.excess))
+        for one in report.rules:
+            if one.hindrance is not None:
+                LOG.warning(
+                    "Group %s (%s) cannot be mended (%s), %d of its members "
+                    "stay too many for %s: %s", group.name, group.id,
+                    one.hindrance.code, one.hindrance.excess,
+                    rules.format_rule(one.rule), one.hindrance.reason)
         self._notifier.group(
             after, reports.told(group, report, before), bad=bad)
 

@@ -36,6 +36,9 @@ TICK_S = 1.0
 SHARE = 4.0
 #: Longest pause after errors in a row, seconds.
 LONGEST_S = 60.0
+#: Seconds of a round, of those that read the whole cloud, for what keeps
+#: broken groups from being mended.
+EXPLAIN_S = 1.0
 #: Seconds between two clearings of what nobody needs any more.
 PRUNE_S = 3600.0
 
@@ -164,7 +167,8 @@ class Keeper:
         groups = list(self._catalogue.all().values())
         if not reconcile:
             _, sight = self._inspector.look(groups)
-        found = self._inspector.keep(groups, sight)
+        found = self._inspector.keep(
+            groups, sight, explain_s=EXPLAIN_S if sight.whole else 0.0)
         self._inspector.measure(found)
         self._inspected_at = now
         self._seen = (here.topology, here.dead_dcs, here.closed)

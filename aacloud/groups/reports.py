@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import dataclasses
 import datetime
 from typing import Any
 
@@ -76,6 +77,8 @@ def told(
                 "excess": finding.excess,
                 "least_moves": finding.least_moves,
                 "reason": finding.reason,
+                "hindrance": None if finding.hindrance is None
+                else dataclasses.asdict(finding.hindrance),
             }
             for finding in report.rules],
     }

@@ -37,6 +37,20 @@ class ServerFacts:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Hindrance:
+    """Why no moves mend a rule, by the whole cloud as it was.
+
+    :ivar code: a ``repair.BlockCode`` value
+    :ivar reason: a sentence
+    :ivar excess: how many stay too many when all is moved that can be
+    """
+
+    code: str
+    reason: str
+    excess: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class RuleFinding:
     """How one rule is kept.
 
@@ -45,8 +59,10 @@ class RuleFinding:
     :ivar limit: what the rule allows, in words
     :ivar excess: how many are too many; 0 when the rule is kept
     :ivar least_moves: the fewest moves that would mend it; None when none do
-    :ivar blocked: why moves that would mend it cannot be made
+    :ivar blocked: members that would have to leave and cannot, with why
     :ivar reason: the state in words
+    :ivar hindrance: why moves do not mend it; None also where that was not
+        looked for, see ``Report.sought_at``
     """
 
     rule: core_rules.Rule
@@ -57,6 +73,7 @@ class RuleFinding:
     least_moves: int | None
     blocked: tuple[str, ...]
     reason: str
+    hindrance: Hindrance | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,6 +87,8 @@ class Report:
     :ivar places: member to the hosts it counts on: none, one, or both ends
         of a move
     :ivar names: member to its name in Nova, as far as known
+    :ivar sought_at: when moves that would mend it were looked for, by what
+        was free then on all hosts, aware UTC; None: they were not
     """
 
     group_id: str
@@ -80,6 +99,7 @@ class Report:
     rules: tuple[RuleFinding, ...]
     places: Mapping[str, tuple[str, ...]]
     names: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    sought_at: datetime.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -178,6 +198,11 @@ def report_body(report: Report) -> dict[str, Any]:
             server: list(hosts) for server, hosts in report.places.items()
         },
         "names": dict(report.names),
+        "sought_at": (
+            None
+            if report.sought_at is None
+            else moment_text(report.sought_at)
+        ),
     }
 
 
@@ -191,6 +216,11 @@ def _finding_body(finding: RuleFinding) -> dict[str, Any]:
         "least_moves": finding.least_moves,
         "blocked": list(finding.blocked),
         "reason": finding.reason,
+        "hindrance": (
+            None
+            if finding.hindrance is None
+            else dataclasses.asdict(finding.hindrance)
+        ),
     }
 
 
@@ -271,6 +301,11 @@ def parse_report(entry: object) -> Report:
             server: _words(_object(source.get("names")), server)
             for server in _object(source.get("names", {}))
         },
+        sought_at=(
+            None
+            if source.get("sought_at") is None
+            else _moment(source, "sought_at")
+        ),
     )
 
 
@@ -291,6 +326,18 @@ def _parse_finding(entry: object) -> RuleFinding:
         ),
         blocked=tuple(_texts(source, "blocked")),
         reason=_words(source, "reason"),
+        hindrance=_parse_hindrance(source.get("hindrance")),
+    )
+
+
+def _parse_hindrance(entry: object) -> Hindrance | None:
+    if entry is None:
+        return None
+    source = _object(entry)
+    return Hindrance(
+        code=envelope.word_of(source, "code"),
+        reason=_words(source, "reason"),
+        excess=envelope.count_of(source, "excess"),
     )
 
 

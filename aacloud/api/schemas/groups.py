@@ -195,11 +195,34 @@ _FINDING = basics.closed(
             "is not known"
         ),
         "blocked": basics.listing(
-            basics.text("a reason"), "why it cannot be mended now"
+            basics.text("a server and why"),
+            "the members that would have to leave and cannot be moved",
         ),
         "reason": basics.text("the state in words"),
+        "hindrance": or_null(
+            "RuleHindrance",
+            "why moves cannot mend it; null when they can, when that was "
+            "not looked for (sought_at), and for preferences",
+        ),
     },
     description="How one rule is kept.",
+)
+
+_HINDRANCE = basics.closed(
+    {
+        "code": basics.text(
+            "what is in the way most: capacity: no room; pinned: the "
+            "availability zone or cell; unmovable: no member that would have "
+            "to move can be; conflict: another rule would get worse; closed: "
+            "hosts that take no servers; no-domain: the cloud has no better "
+            "place; limit: nothing was found in the time"
+        ),
+        "reason": basics.text("in words, with all that is in the way"),
+        "excess": basics.number(
+            "how many members stay too many when all is moved that can be"
+        ),
+    },
+    description="Why a rule cannot be mended as the cloud is.",
 )
 
 _REPORT = basics.closed(
@@ -214,6 +237,10 @@ _REPORT = basics.closed(
                 "how old the places of the members were then, in seconds"
             ),
         },
+        "sought_at": basics.moment_or_null(
+            "when it was looked for moves that mend it, with what was free "
+            "on all hosts then; null: nothing is broken, or it was not"
+        ),
         "rules": basics.listing(
             basics.ref("RuleFinding"), "in the order of the group's rules"
         ),
@@ -294,6 +321,7 @@ COMPONENTS: dict[str, basics.Schema] = {
     "MemberPlace": _PLACE,
     "GroupMember": _MEMBER,
     "RuleFinding": _FINDING,
+    "RuleHindrance": _HINDRANCE,
     "GroupReport": _REPORT,
     "SchedulersWaited": _WAITED,
     "NativeGroup": _NATIVE,

@@ -34,8 +34,11 @@ class Inspection(group_base.Resource):
             "Lets the engine look in Nova where the members are, and returns "
             "the group with what it found: for each rule the members in each "
             "domain, the limit, how many are too many, the least number of "
-            "moves that would mend it, and why it cannot be mended. Nothing "
-            "is moved."
+            "moves that would mend it, and why it cannot be mended: no room, "
+            "a pinned zone, members that cannot be moved, another rule. For "
+            "that a plan is looked for, for some seconds at most, which "
+            "moves members of groups only; a repair may also let other "
+            "servers make way. Nothing is moved."
         ),
         tag="groups",
         policy=policies.groups.INSPECT,

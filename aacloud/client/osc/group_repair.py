@@ -68,11 +68,27 @@ class InspectGroup(base.Lister):
             *group_texts.FINDING_COLUMNS,
         )
         if parsed_args.formatter != "table":
-            columns = (*columns, "Inspected", "Age")
+            columns = (*columns, "Hindrance", "Inspected", "Age", "Sought")
         rows: list[tuple[Any, ...]] = []
         for found in self._found:
             rows += _rows(found, machine=parsed_args.formatter != "table")
         return columns, rows
+
+    def produce_output(
+        self,
+        parsed_args: argparse.Namespace,
+        column_names: Sequence[str],
+        data: Iterable[Any],
+    ) -> int:
+        """Print the findings; people are told below how old they are."""
+        status = super().produce_output(parsed_args, column_names, data)
+        if parsed_args.formatter == "table":
+            for found in self._found:
+                self.app.stdout.write(
+                    f"{found['group']['name']}: "
+                    f"{group_texts.read_line(found['report'])}\n"
+                )
+        return int(status or 0)
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Run the command; return the exit status of the worst group."""
@@ -88,7 +104,7 @@ def _rows(found: JSON, *, machine: bool) -> list[tuple[Any, ...]]:
     report = found["report"]
     if not report["rules"]:
         row: tuple[Any, ...] = (name, state, "-", "-", "", "", 0, "-", "")
-        rows = [row]
+        rows = [(*row, None) if machine else row]
     elif machine:
         rows = [
             (
@@ -100,7 +116,8 @@ def _rows(found: JSON, *, machine: bool) -> list[tuple[Any, ...]]:
                 finding["limit"],
                 finding["excess"],
                 finding["least_moves"],
-                [finding["reason"], *finding["blocked"]],
+                group_texts.reasons(finding),
+                finding.get("hindrance"),
             )
             for finding in report["rules"]
         ]
@@ -111,7 +128,13 @@ def _rows(found: JSON, *, machine: bool) -> list[tuple[Any, ...]]:
         ]
     if machine:
         rows = [
-            (*row, report["inspected_at"], report["age_s"]) for row in rows
+            (
+                *row,
+                report["inspected_at"],
+                report["age_s"],
+                report.get("sought_at"),
+            )
+            for row in rows
         ]
     return rows
 

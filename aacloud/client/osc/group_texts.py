@@ -91,8 +91,33 @@ def finding_row(finding: JSON) -> tuple[str, ...]:
         finding["limit"],
         str(finding["excess"]),
         "-" if least is None else str(least),
-        "\n".join([finding["reason"], *finding["blocked"]]).strip(),
+        "\n".join(reasons(finding)),
     )
+
+
+def reasons(finding: JSON) -> list[str]:
+    """Return why a rule is not kept, and why it cannot be mended."""
+    lines = [finding["reason"], *finding["blocked"]]
+    # An API that is older than this client does not tell.
+    hindrance = finding.get("hindrance")
+    if hindrance is not None:
+        lines.append(
+            f"cannot be mended ({hindrance['code']}), "
+            f"{hindrance['excess']} too many stay: {hindrance['reason']}"
+        )
+    return [line for line in lines if line]
+
+
+def read_line(report: JSON) -> str:
+    """Return how old what a report goes by was, and is."""
+    line = (
+        f"places read {texts.duration(report['age_s'])} before they were "
+        f"inspected, {age(report['inspected_at'])}"
+    )
+    sought_at = report.get("sought_at")
+    if sought_at is None:
+        return line
+    return f"{line}; free capacity read {age(sought_at)}"
 
 
 STEP_COLUMNS = ("Step", "Server", "From", "To", "After", "Why")
@@ -191,6 +216,8 @@ def for_people(group: JSON, report: JSON | None) -> dict[str, str]:
     }
     if report is not None:
         fields["places"] = f"{texts.duration(report['age_s'])} old then"
+        if report.get("sought_at") is not None:
+            fields["capacity"] = f"read {age(report['sought_at'])}"
     if group["imported_from"]:
         fields["imported_from"] = group["imported_from"]
     return fields

@@ -109,9 +109,7 @@ class Explainer:
                     "pinned to")] += 1
             elif not state.fits(server, host):
                 tally[BlockCode.CAPACITY, (
-                    f"has no room for {server.vcpus} vCPU, "
-                    f"{server.memory_mb} MB memory and {server.disk_gb} GB "
-                    f"disk")] += 1
+                    f"has no room for {_lacking(state, server, host)}")] += 1
             else:
                 other = state.refusing(uuid, host)
                 if other is not None:
@@ -152,6 +150,20 @@ def useful_members(state: State, unit: Unit) -> list[str]:
         if good:
             found.append(uuid)
     return found
+
+
+def _lacking(state: State, server: RepairServer, host: str) -> str:
+    """What of a server the host has no room for."""
+    vcpus, memory_mb, disk_gb = state.free[host]
+    found = []
+    if server.vcpus > vcpus:
+        found.append(f"{server.vcpus} vCPU")
+    if server.memory_mb > memory_mb:
+        found.append(f"{server.memory_mb} MB memory")
+    if server.disk_gb > disk_gb:
+        found.append(
+            f"{server.disk_gb} GB disk (its local disks, which are copied)")
+    return " and ".join(found)
 
 
 def _why_not(server: RepairServer) -> str:

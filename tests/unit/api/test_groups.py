@@ -300,9 +300,13 @@ def stored_report(
                 None,
                 ("rack dc1-r2 is full: dc1-r2-h1, dc1-r2-h2.",),
                 "rack dc1-r1 holds 2",
+                group_messages.Hindrance(
+                    "capacity", "dc1-r2-h1 has no room for 1 vCPU", 1
+                ),
             ),
         ),
         places=places,
+        sought_at=engines.AT,
     )
     stage.inspections.save(
         [
@@ -340,6 +344,7 @@ def test_show_reads_the_database_alone(stage: Stage) -> None:
     assert shown["group"]["state"] == "violating"
     assert shown["group"]["inspected_at"] == "2026-11-22T10:00:00.000000Z"
     assert shown["report"]["age_s"] == 1.5
+    assert shown["report"]["sought_at"] == "2026-11-22T10:00:00.000000Z"
     assert shown["report"]["rules"][0]["counts"] == {"dc1-r1": 2}
     assert [
         (member["name"], [place["rack"] for place in member["hosts"]])
@@ -368,6 +373,11 @@ def test_domains_are_shown_by_other_names(stage: Stage) -> None:
     assert finding["counts"] == {"rack-1": 2}
     assert finding["reason"] == "rack rack-1 holds 2"
     assert finding["blocked"] == ["rack rack-2 is full: host-3, host-4."]
+    assert finding["hindrance"] == {
+        "code": "capacity",
+        "reason": "host-3 has no room for 1 vCPU",
+        "excess": 1,
+    }
     assert "dc1" not in str(answer.json)
 
 
@@ -398,6 +408,8 @@ def test_inspect(stage: Stage) -> None:
     assert found.status == 200
     assert found.json["group"]["state"] == "violating"
     assert found.json["report"]["rules"][0]["least_moves"] == 1
+    assert found.json["report"]["rules"][0]["hindrance"] is None
+    assert found.json["report"]["sought_at"] is None
     assert found.json["members"][0]["name"] == "web-1"
     assert found.json["members"][0]["hosts"][0]["host"] == "host-1"
 

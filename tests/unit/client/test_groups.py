@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+import io
+import json
 import types
 from typing import Any
 
+from cliff import app as cliff_app
+from cliff import commandmanager
 from keystoneauth1 import session
 from keystoneauth1 import token_endpoint
 import pytest
@@ -14,6 +18,7 @@ import requests_mock
 
 from aacloud.client import errors
 from aacloud.client import v1
+from aacloud.client.osc import group_repair
 from aacloud.client.osc import group_texts
 from aacloud.client.osc import names
 from aacloud.client.osc import trees
@@ -225,3 +230,89 @@ def test_waiting_in_words() -> None:
     assert group_texts.waited_lines({"waited": down}) == [
         "not known whether it is in force: it is starting"
     ]
+
+
+def inspected() -> dict[str, Any]:
+    """Return the answer to an inspection of a group that is broken."""
+    finding = {
+        "rule": {"text": "spread:host:max=1"},
+        "state": "violating",
+        "counts": {"h1": 2},
+        "limit": "at most 1 in a host",
+        "excess": 1,
+        "least_moves": 1,
+        "blocked": [],
+        "reason": "host h1 holds 2",
+        "hindrance": {
+            "code": "capacity",
+            "reason": "3 has no room for 1 vCPU",
+            "excess": 1,
+        },
+    }
+    return {
+        "group": {"id": ID, "name": "web", "state": "violating"},
+        "members": [],
+        "report": {
+            "state": "violating",
+            "revision": 1,
+            "inspected_at": "2026-11-22T10:00:01.000000Z",
+            "age_s": 1.5,
+            "sought_at": "2026-11-22T10:00:00.000000Z",
+            "rules": [finding],
+        },
+    }
+
+
+def inspection(
+    api: requests_mock.Mocker,
+    client: v1.Client,
+    answer: dict[str, Any],
+    *words: str,
+) -> tuple[int, str]:
+    """Run ``ha group inspect``; return its exit status and its output."""
+    api.get(f"{URL}/v1/groups/{ID}", json=answer)
+    api.post(f"{URL}/v1/groups/{ID}/inspect", json=answer)
+    out = io.StringIO()
+    shell = cliff_app.App(
+        "test", "1", commandmanager.CommandManager("none"), stdout=out
+    )
+    shell.client_manager = types.SimpleNamespace(ha=client)
+    command = group_repair.InspectGroup(shell, None)
+    parsed = command.get_parser("inspect").parse_args([ID, *words])
+    return command.run(parsed), " ".join(out.getvalue().split())
+
+
+def test_inspection_says_why_it_cannot_be_mended(
+    api: requests_mock.Mocker, client: v1.Client
+) -> None:
+    status, text = inspection(api, client, inspected())
+    assert status == 3
+    assert "cannot be mended (capacity), 1 too many stay" in text
+    assert "web: places read 1.5 s before they were inspected" in text
+    assert "free capacity read 2026-11-22 10:00:00 UTC" in text
+
+
+def test_inspection_for_machines(
+    api: requests_mock.Mocker, client: v1.Client
+) -> None:
+    answer = inspected()
+    status, text = inspection(api, client, answer, "-f", "json")
+    (row,) = json.loads(text)
+    assert status == 3
+    (finding,) = answer["report"]["rules"]
+    assert row["Hindrance"] == finding["hindrance"]
+    assert row["Sought"] == "2026-11-22T10:00:00.000000Z"
+    assert row["Age"] == 1.5
+    answer["report"]["rules"] = []
+    (row,) = json.loads(inspection(api, client, answer, "-f", "json")[1])
+    assert (row["Group"], row["Hindrance"], row["Age"]) == ("web", None, 1.5)
+
+
+def test_inspection_by_an_older_api(
+    api: requests_mock.Mocker, client: v1.Client
+) -> None:
+    answer = inspected()
+    del answer["report"]["sought_at"]
+    del answer["report"]["rules"][0]["hindrance"]
+    status, text = inspection(api, client, answer)
+    assert (status, "cannot be mended" in text) == (3, False)

@@ -30,6 +30,7 @@ from aacloud.db import schedulers
 from aacloud.groups import answers
 from aacloud.groups import catalogue as catalogues
 from aacloud.groups import executor as executors
+from aacloud.groups import explaining
 from aacloud.groups import inspector as inspectors
 from aacloud.groups import keeper as keepers
 from aacloud.groups import membership as memberships
@@ -152,14 +153,18 @@ class Engine:
             cloud, every_s=2.0, topology_every_s=5.0, clock=clock)
         self.catalogue = catalogues.Catalogue(self.store)
         self.reader = sights.Reader(cloud, clock)
+        self.repairer = repairers.Repairer(
+            stage.conf, self.plans, cloud, self.reader, clock)
+        self.explainer = explaining.Explainer(
+            stage.conf, self.catalogue, self.reader, cloud, self.repairer,
+            clock)
         self.inspector = inspectors.Inspector(
             self.catalogue, self.reader, self.watcher, self.kept,
-            self.places, self.words, typing.cast(Any, self.notes), clock)
+            self.places, self.words, typing.cast(Any, self.notes),
+            self.explainer, clock)
         self.membership = memberships.Membership(
             self.store, cloud, announce=self.announced.append,
             recheck=self.inspector.recheck)
-        self.repairer = repairers.Repairer(
-            stage.conf, self.plans, cloud, self.reader, clock)
         self.keeper = keepers.Keeper(
             stage.conf, self.store, self.catalogue,
             reconciliation.Reconciler(

@@ -183,7 +183,16 @@ def test_says_that_room_is_missing():
     reason = blocked(problem(
         PAIR, [group("g", ["spread:host"], "a b")], TWO,
         hosts={B1: {"free_memory_mb": 0}}), BlockCode.CAPACITY)
-    assert "no room for 1 vCPU" in reason
+    assert "no room for 1 MB memory" in reason
+
+
+def test_says_that_room_for_local_disks_is_missing():
+    reason = blocked(problem(
+        PAIR, [group("g", ["spread:host"], "a b")], TWO,
+        servers={name: {"disk_gb": 20} for name in "ab"},
+        hosts={B1: {"free_disk_gb": 19}}), BlockCode.CAPACITY)
+    assert "no room for 20 GB disk (its local disks" in reason
+    assert "memory" not in reason
 
 
 def test_says_that_a_host_is_closed():
