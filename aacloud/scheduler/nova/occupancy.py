@@ -27,6 +27,10 @@ OVER = ("cancelled", "completed", "confirmed", "done", "error", "failed",
 
 EVACUATION = "evacuation"
 
+#: Task states begin so while Nova evacuates a server (or rebuilds it where
+#: it is, which is not judged).
+REBUILDING = "rebuild"
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Moving:
@@ -130,7 +134,9 @@ class NovaOccupancy:
             migration, sa.and_(
                 migration.instance_uuid == instance.uuid,
                 migration.deleted == 0, migration.status.not_in(OVER)),
-        ).where(instance.uuid.in_(servers), instance.deleted == 0)
+        ).where(
+            instance.uuid.in_(servers), instance.deleted == 0,
+        ).order_by(migration.id)
         with api.get_context_manager(context).reader.using(context) as session:
             rows = session.execute(statement).all()
         seen: dict[str, Sighting] = {}
@@ -140,6 +146,7 @@ class NovaOccupancy:
             if row.id is not None:
                 moves += (Moving(
                     row.migration_type, row.source_compute, row.dest_compute),)
+                moves = under_way(moves, row.task_state)
             seen[row.uuid] = Sighting(
                 host=row.host,
                 vm_state=row.vm_state,
@@ -148,6 +155,24 @@ class NovaOccupancy:
                 moves=moves,
             )
         return seen
+
+
+def under_way(
+    moves: tuple[Moving, ...], task_state: str | None,
+) -> tuple[Moving, ...]:
+    """The moves without evacuations that were left behind.
+
+    A conductor or nova-compute that dies in the middle leaves the migration
+    of an evacuation ``accepted`` for ever. So one is believed only while the
+    server is being rebuilt, and when no other move began after it.
+
+    :param moves: in the order in which they began
+    """
+    rebuilding = (task_state or "").startswith(REBUILDING)
+    return tuple(
+        move for number, move in enumerate(moves, 1)
+        if move.kind != EVACUATION
+        or (rebuilding and number == len(moves)))
 
 
 def _both(one: Sighting, other: Sighting) -> Sighting:

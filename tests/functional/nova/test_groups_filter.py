@@ -5,6 +5,7 @@ import collections
 import threading
 
 from nova import context as nova_context
+from nova import objects
 import prometheus_client
 import pytest
 from sqlalchemy import event
@@ -334,6 +335,33 @@ class TestMoves(FilterCase):
         self.kill("h2")
         self.admin_api.post_server_action(servers[0], {"evacuate": {}})
         self.until(lambda: self.host_of(servers[0]) == "h6")
+
+    def test_an_evacuation_that_was_left_behind_relaxes_nothing(self):
+        one, other, third = (
+            self.boot(host)[0] for host in ("h1", "h3", "h5"))
+        self.group("g", "spread:rack", members=[one, other, third])
+        # As a conductor leaves it that dies before it asks for a host.
+        self.left_behind(one, "h2", "h4")
+        place = occupancy.NovaOccupancy().read([one], 10).seen[one]
+        assert (place.place(), place.evacuated) == (("h1",), False)
+        with pytest.raises(client.OpenStackApiException, match="No valid"):
+            self.act(one, "os-migrateLive", "2.30", host="h4",
+                     block_migration="auto")
+        self.status(one, "ACTIVE")
+        assert self.host_of(one) == "h1"
+        # Nor does it count for the others where it might have gone.
+        self.act(other, "os-migrateLive", "2.30", host="h4",
+                 block_migration="auto")
+        self.until(lambda: self.host_of(other) == "h4")
+
+    def left_behind(self, uuid, source, dest):
+        with nova_context.target_cell(
+            nova_context.get_admin_context(), self.cell_mappings["cell1"],
+        ) as context:
+            objects.Migration(
+                context, instance_uuid=uuid, status="accepted",
+                source_compute=source, source_node=source,
+                dest_compute=dest, migration_type="evacuation").create()
 
     def test_a_server_that_left_is_free(self):
         self.group("g", "spread:host")
