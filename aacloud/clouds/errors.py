@@ -39,4 +39,11 @@ class CloudRefused(CloudError):
 
 
 class CloudNotFound(CloudError):
-    """The service does not know what was asked for (404)."""
+    """The service does not know what was asked for (404).
+
+    :ivar answer: the body as it was parsed; None: there was none.
+    """
+
+    def __init__(self, text: str, answer: object = None) -> None:
+        self.answer = answer
+        super().__init__(text)

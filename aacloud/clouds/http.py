@@ -76,7 +76,7 @@ def exchange(
     request_id = response.headers.get("x-openstack-request-id")
     where = f" (HTTP {status}{f', {request_id}' if request_id else ''})"
     if status == 404:
-        raise errors.CloudNotFound(f"{what}: {said}{where}")
+        raise errors.CloudNotFound(f"{what}: {said}{where}", answer)
     if 400 <= status < 500:
         raise errors.CloudRefused(status, said, f"{what}: {said}{where}")
     raise errors.CloudUnknown(f"{what}: {said}{where}")

@@ -39,6 +39,33 @@ are listed each time.
 """,
     ),
     cfg.FloatOpt(
+        "project_check_interval",
+        default=3600.0,
+        min=0.0,
+        mutable=True,
+        help="""
+Seconds between two rounds in which Keystone is asked whether the projects
+that own groups are still there; 0 means never. The groups of a project of
+which Keystone says twice, in two rounds, that there is none, are deleted, as
+they are when Keystone's notification tells it.
+
+The user of ``[aacloud_keystone]`` must be allowed to show any project
+(Keystone's policy ``identity:get_project``); the role ``admin`` is, unless
+Keystone enforces scopes.
+""",
+    ),
+    cfg.IntOpt(
+        "project_check_brake",
+        default=10,
+        min=0,
+        mutable=True,
+        help="""
+When more projects than this are missing in Keystone in one round, none of
+them is taken for deleted, and the log says so: it may be another Keystone, or
+one whose database was lost. Raise it when they were deleted indeed.
+""",
+    ),
+    cfg.FloatOpt(
         "topology_poll",
         default=30.0,
         min=1.0,

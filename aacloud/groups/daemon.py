@@ -17,6 +17,7 @@ import threading
 from oslo_config import cfg
 
 from aacloud.clouds import nova
+from aacloud.clouds import projects as cloud_projects
 from aacloud.coordination import clock as clocks
 from aacloud.coordination import leader
 from aacloud.coordination import terms
@@ -39,6 +40,7 @@ from aacloud.groups import keeper as keepers
 from aacloud.groups import membership as memberships
 from aacloud.groups import metrics
 from aacloud.groups import policies
+from aacloud.groups import projects
 from aacloud.groups import rechecking
 from aacloud.groups import reconciliation
 from aacloud.groups import repairer as repairers
@@ -121,6 +123,10 @@ class GroupsDaemon:
             reader, self._inspector, self._repairer, kept, places, words,
             leads=self._lease.valid, announce=self._announcer.changed,
             clock=clock)
+        self._projects = projects.ProjectCheck(
+            conf, self._catalogue, cloud_projects.Projects.from_conf(conf),
+            forget=self._membership.forget_project, may_act=self._may_act,
+            clock=clock)
         self._executor = executors.Executor(
             conf, self._plans, cloud,
             rechecking.Rechecker(
@@ -173,6 +179,7 @@ class GroupsDaemon:
         for name, look in (
             ("groups-keeper", self._keeper.look),
             ("groups-executor", self._executor.look),
+            ("groups-projects", self._projects.look),
         ):
             thread = threading.Thread(
                 target=self._run, args=(look,), name=name, daemon=True)

@@ -65,7 +65,7 @@ class Membership:
         elif told.fact is _F.GONE:
             self.forget([told.subject])
         elif told.fact is _F.PROJECT_GONE:
-            self._forget_project(told.subject)
+            self.forget_project(told.subject)
 
     def join(
         self, server: str, project_id: str, hints: Iterable[str]
@@ -112,13 +112,19 @@ class Membership:
             self._recheck(groups)
         return groups
 
-    def _forget_project(self, project_id: str) -> None:
+    def forget_project(self, project_id: str) -> tuple[str, ...]:
+        """Delete the groups of a project that Keystone deleted, and take
+        its servers out of those of others.
+
+        :returns: ids of the groups that were deleted
+        """
         groups = self._store.remove_project(project_id, by=BY)
         if groups:
             LOG.info(
                 "Project %s was deleted, and its %d groups", project_id,
                 len(groups))
         self._announce(self._store.revision())
+        return groups
 
     def _born(self, told: nova_notifications.Told) -> None:
         """Only the first server of a request is named to the scheduler's

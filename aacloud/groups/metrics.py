@@ -25,6 +25,10 @@ RECONCILE_SECONDS = prometheus_client.Histogram(
 HEALED = prometheus_client.Counter(
     "aacloud_groups_healed", "What reconciliation found to be different",
     ["what"])
+PROJECT_CHECKS = prometheus_client.Counter(
+    "aacloud_groups_project_checks",
+    "Rounds in which Keystone was asked for the projects of groups",
+    ["result"])
 GROUPS = prometheus_client.Gauge(
     "aacloud_groups", "Groups by how they stand", ["state"])
 EXCESS = prometheus_client.Gauge(

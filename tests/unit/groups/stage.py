@@ -34,6 +34,7 @@ from aacloud.groups import explaining
 from aacloud.groups import inspector as inspectors
 from aacloud.groups import keeper as keepers
 from aacloud.groups import membership as memberships
+from aacloud.groups import projects
 from aacloud.groups import rechecking
 from aacloud.groups import reconciliation
 from aacloud.groups import repairer as repairers
@@ -82,6 +83,29 @@ class ScriptedLease:
 
     def valid(self) -> bool:
         return self.leads
+
+
+class ScriptedProjects:
+    """Keystone's projects, as ``aacloud.clouds.projects`` reads them.
+
+    :ivar gone: those that were deleted
+    :ivar fails: project -> what is raised when it is asked for
+    :ivar asked: which ones were asked for, in order
+    """
+
+    def __init__(self) -> None:
+        self.gone: set[str] = set()
+        self.fails: dict[str, Exception] = {}
+        self.asked: list[str] = []
+
+    def own(self) -> str | None:
+        return "service"
+
+    def exists(self, project_id: str) -> bool:
+        self.asked.append(project_id)
+        if project_id in self.fails:
+            raise self.fails[project_id]
+        return project_id not in self.gone
 
 
 class Notes:
@@ -165,6 +189,10 @@ class Engine:
         self.membership = memberships.Membership(
             self.store, cloud, announce=self.announced.append,
             recheck=self.inspector.recheck)
+        self.projects = projects.ProjectCheck(
+            stage.conf, self.catalogue, stage.projects,
+            forget=self.membership.forget_project,
+            may_act=self.lease.valid, clock=clock)
         self.keeper = keepers.Keeper(
             stage.conf, self.store, self.catalogue,
             reconciliation.Reconciler(
@@ -193,7 +221,7 @@ class Engine:
             stop=threading.Event(), clock=clock)
         self.handed_on: list[tuple[str, Any]] = []
         self.due = {"keeper": 0.0, "executor": 0.0, "watcher": 0.0,
-                    "inspector": 0.0}
+                    "inspector": 0.0, "projects": 0.0}
 
     def _forward(self, holder: str, question: Any) -> Any:
         self.handed_on.append((holder, question))
@@ -218,6 +246,7 @@ class Engine:
             ("keeper", self.keeper.look),
             ("inspector", lambda: self.inspector.work() or 0.5),
             ("executor", self.executor.look),
+            ("projects", self.projects.look),
         ):
             if now >= self.due[name]:
                 self.due[name] = now + look()
@@ -232,6 +261,7 @@ class Stage:
         self.conf = configuration(**options)
         self.topology = builders.cloud()
         self.cloud = scripted_cloud.ScriptedCloud(self.time, self.topology)
+        self.projects = ScriptedProjects()
         self.store = stores.Groups(database, now=self.time.utcnow)
         self.plans = plan_stores.Plans(database, now=self.time.utcnow)
         self.kept = inspections.Inspections(database)

@@ -45,6 +45,10 @@ class Place:
         self.daemons: list[daemons.GroupsDaemon] = []
         monkeypatch.setattr(
             daemons.nova.NovaCloud, "from_conf", lambda conf: self.cloud)
+        self.projects = stages.ScriptedProjects()
+        monkeypatch.setattr(
+            daemons.cloud_projects.Projects, "from_conf",
+            lambda conf: self.projects)
         conf = self.configuration("test")
         self.database = worlds.engine.Database(conf)
         self.store = stores.Groups(self.database)
