@@ -39,10 +39,9 @@ from aacloud.scheduler.nova import places
 from aacloud.scheduler.nova import recent
 from aacloud.scheduler.nova import snapshot_client
 from aacloud.scheduler.nova import verdict
+from aacloud.scheduler.nova import wanted
 
 LOG = logging.getLogger(__name__)
-
-HINT = "ha_group"
 
 #: Seconds for which the siblings of one request share a query.
 REUSE_S = 5.0
@@ -98,7 +97,7 @@ class Decider:
             view = self._client.view()
             server = spec.instance_uuid
             hints = spec.scheduler_hints
-            hinted = bool(hints) and HINT in hints
+            hinted = bool(hints) and wanted.HINT in hints
             if view is not None:
                 ids = view.index.by_server.get(server, ())
                 if not ids and not hinted:
@@ -128,7 +127,7 @@ class Decider:
                 return None
             server, hints = spec.instance_uuid, spec.scheduler_hints
             if server not in view.index.by_server and not (
-                hints and HINT in hints
+                hints and wanted.HINT in hints
             ):
                 return None
             placing = self._recent.of(spec)
@@ -154,7 +153,12 @@ class Decider:
         placing = self._recent.begin(spec, hosts, self._clock())
         if not _gathers(spec):
             hosts = placing.with_aside(hosts)
-        self._judge(view, spec, server, hosts, placing)
+        try:
+            self._judge(view, spec, server, hosts, placing)
+        except Exception:
+            # Nobody shall wait for it.
+            placing.failed, placing.judged = True, self._clock()
+            raise
         found, placing.judged = placing.verdict, self._clock()
         if found is None:
             return hosts
@@ -186,32 +190,29 @@ class Decider:
     ) -> None:
         """Make ``placing.verdict``: a Verdict, _Refused, or None."""
         placing.server, placing.verdict = None, None
-        index = None if view is None else view.index
-        groups = [] if index is None else [
-            index.groups[one] for one in index.by_server.get(server, ())]
-        hinted, missing = _hinted(index, spec)
-        asked = _unique([*groups, *hinted])
-        reading = self._read(placing, server, asked)
-        own = reading.seen.get(server)
+        asked = wanted.wanted(view, server, spec)
         refused: _Refused | None = None
-        if own is None or not own.launched:
-            # It is being born: only then the hint counts, which Nova keeps
-            # for ever while groups can be left.
-            groups = asked
-            if missing:
-                more, refused = self._ask(server, missing, spec.project_id)
-                groups = _unique([*groups, *more])
-                view = self._client.view()
-        else:
+        opened: list[str] = []
+        more: list[rules.Group] = []
+        if asked.missing:
+            more, refused, opened = self._ask(asked.missing, spec.project_id)
+        self._recent.wait_turn(
+            placing, [
+                one.id for one in (*asked.all(), *more)
+                if wanted.takes_turns(one)],
+            self._clock,
+            recent.MOVE_TURN_S if asked.moves else recent.TURN_S)
+        # Only now, and only once: what those before it did is to be seen.
+        view = self._client.view()
+        asked = wanted.wanted(view, server, spec)
+        groups = wanted.unique((*asked.all(), *more))
+        reading = self._read(placing, server, groups)
+        own = reading.seen.get(server)
+        if own is not None and own.launched:
+            groups, refused, opened = list(asked.joined), None, []
             placing.expected = 1
-        # An evacuation does not wait.
-        waited = not (own is not None and own.evacuated) and (
-            self._recent.wait_turn(
-                placing, [one.id for one in groups if _takes_turns(one)],
-                self._clock))
-        if waited or len(groups) > len(asked):
-            placing.reading = None
-            reading = self._read(placing, server, groups)
+        for reason in opened:
+            self._open(server, (), reason)
         placing.server = server
         placing.servers[server] = None
         placing.groups.update(group.id for group in groups)
@@ -314,14 +315,14 @@ class Decider:
             and now - placing.read_at < REUSE_S and ids <= placing.groups
         ):
             return known
-        wanted = {server}
+        servers = {server}
         for group in groups:
-            wanted |= group.members
+            servers |= group.members
         for other in self._recent.with_groups(ids):
-            wanted.update(other.servers)
+            servers.update(other.servers)
         try:
             found = self._where.read(
-                wanted, self._client.settings.query_timeout)
+                servers, self._client.settings.query_timeout)
         except Exception as error:
             metrics.ERRORS.labels("occupancy").inc()
             if self._pace.due("occupancy") is not None:
@@ -344,11 +345,16 @@ class Decider:
         return found
 
     def _ask(
-        self, server: str, texts: Sequence[str], project_id: str | None,
-    ) -> tuple[list[rules.Group], _Refused | None]:
-        """Groups that hints mean and that were not known here."""
+        self, texts: Sequence[str], project_id: str | None,
+    ) -> tuple[list[rules.Group], _Refused | None, list[str]]:
+        """Groups that hints mean and that were not known here.
+
+        :returns: the groups; what is refused without them; else why the
+            server passes without them
+        """
         settings = self._client.settings
         found: list[rules.Group] = []
+        opened: list[str] = []
         for text in texts:
             group, asked = self._client.find_hinted(text, project_id)
             if group is not None:
@@ -361,10 +367,10 @@ class Decider:
                     "its project has no such group" if asked else
                     "no aacloud-groups could be asked in time")
                 return found, _Refused(
-                    reason, f"it is born with the hint {HINT}={text}, and "
-                    f"{problem}")
-            self._open(server, (), reason)
-        return found, None
+                    reason, f"it is born with the hint {wanted.HINT}={text}, "
+                    f"and {problem}"), opened
+            opened.append(reason)
+        return found, None, opened
 
     # -- what passes although -----------------------------------------------
 
@@ -407,42 +413,10 @@ class Decider:
             LOG.exception("A failure of HA groups could not be counted")
 
 
-def _hinted(
-    index: group_index.Index | None, spec: Any,
-) -> tuple[list[rules.Group], list[str]]:
-    """The groups that the hints mean, and the hints that are not known."""
-    texts = (spec.scheduler_hints or {}).get(HINT) or ()
-    if isinstance(texts, str):
-        texts = (texts,)
-    found, missing = [], []
-    # Several may stand in one text, as the engine reads it, too.
-    for text in dict.fromkeys(
-        part.strip() for one in texts for part in str(one).split(",")
-        if part.strip()
-    ):
-        group = None if index is None else index.hinted(
-            text, spec.project_id)
-        if group is None:
-            missing.append(text)
-        else:
-            found.append(group)
-    return found, missing
-
-
-def _takes_turns(group: rules.Group) -> bool:
-    """Whether it matters to a server where another one goes."""
-    return group.enforced and any(
-        rule.kind is not rules.RuleKind.FENCE for rule in group.rules)
-
-
 def _gathers(spec: Any) -> bool:
     """Whether a group of Nova's own wants all siblings on one host."""
     native = getattr(spec, "instance_group", None)
     return native is not None and native.policy == "affinity"
-
-
-def _unique(groups: Iterable[rules.Group]) -> list[rules.Group]:
-    return list({group.id: group for group in groups}.values())
 
 
 def _unsure(

@@ -32,8 +32,11 @@ KEEP_S = 120.0
 #: Seconds in which a server that was placed appears in its cell.
 APPEAR_S = 60.0
 
-#: Seconds for which a request waits at most for those before it.
+#: Seconds for which a birth waits at most for those before it.
 TURN_S = 5.0
+
+#: The same for a move: it may be an evacuation, which must not be held up.
+MOVE_TURN_S = 1.0
 
 #: Seconds that Nova has for the choice once a server was judged. One that
 #: takes longer has probably failed, and nobody tells that either.
@@ -52,6 +55,8 @@ class Placing:
     :ivar server: the one that is judged now
     :ivar servers: those that were judged, in order
     :ivar groups: ids of their groups
+    :ivar turns: ids of the groups whose turn it takes: its own, and those
+        of hints that may turn out not to count
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class Placing:
         self.server: str | None = None
         self.servers: dict[str, None] = {}
         self.groups: set[str] = set()
+        self.turns: frozenset[str] = frozenset()
         #: what is kept for the next server of the request, and the weigher
         self.reading: occupancy.Reading | None = None
         self.read_at = now
@@ -213,31 +219,32 @@ class Recent:
 
     def wait_turn(
         self, placing: Placing, groups: Iterable[str],
-        clock: Callable[[], float],
-    ) -> bool:
+        clock: Callable[[], float], patience_s: float,
+    ) -> None:
         """Wait until earlier requests of these groups have their hosts.
 
-        :returns: whether there was anything to wait for
+        A request takes its turn once, with its first server.
+
+        :param patience_s: at most so long
         """
         if placing.in_turn:
-            return False
+            return
         placing.in_turn = True
-        wanted = set(groups)
+        wanted = frozenset(groups)
         with self._lock:
             # In this order, so that no two wait for each other.
             ahead = [
                 one for one in self._in_turn
-                if not wanted.isdisjoint(one.groups)]
-            placing.groups |= wanted
+                if not wanted.isdisjoint(one.turns)]
+            placing.turns = wanted
             self._in_turn.append(placing)
-        waited, deadline = False, time.monotonic() + TURN_S
+        deadline = time.monotonic() + patience_s
         pause = threading.Event()
         while ahead:
             began = time.monotonic()
             ahead = [one for one in ahead if not one.over(clock())]
             if not ahead or began > deadline:
                 break
-            waited = True
             # Looking takes a while where there are many hosts.
             pause.wait(max(LOOK_S, 5 * (time.monotonic() - began)))
         now = clock()
@@ -246,7 +253,6 @@ class Recent:
                 len(self._in_turn) > MOST or self._in_turn[0].over(now)
             ):
                 self._in_turn.popleft()
-        return waited
 
     def with_groups(self, groups: Iterable[str]) -> list[Placing]:
         """The requests that placed servers of any of these groups."""

@@ -212,6 +212,16 @@ class TestBirths(FilterCase):
     def test_it_reads_each_cell_once_and_nothing_for_others(self):
         made = self.boot("h1", count=2)
         self.group("g", "spread:rack", members=made)
+        statements = self.statements()
+        self.boot("h2")
+        assert not statements and not self.reading.readings
+        self.act(made[0], "os-migrateLive", "2.30", host="h5",
+                 block_migration="auto")
+        self.until(lambda: self.host_of(made[0]) == "h5")
+        assert len(statements) == 1
+
+    def statements(self):
+        """What the filter asks the cell from now on."""
         statements = []
         main = self.cell_mappings["cell1"]
         with nova_context.target_cell(
@@ -227,12 +237,37 @@ class TestBirths(FilterCase):
         event.listen(engine, "before_cursor_execute", heard)
         self.addCleanup(
             event.remove, engine, "before_cursor_execute", heard)
-        self.boot("h2")
-        assert not statements and not self.reading.readings
-        self.act(made[0], "os-migrateLive", "2.30", host="h5",
-                 block_migration="auto")
-        self.until(lambda: self.host_of(made[0]) == "h5")
-        assert len(statements) == 1
+        return statements
+
+    def test_one_that_waits_for_its_turn_reads_once_too(self):
+        member = self.boot("h1")
+        self.group("g", "spread:rack", members=member)
+        statements = self.statements()
+        queue = group_filter.decider()._recent._in_turn
+        arrived, go_on = threading.Event(), threading.Event()
+        read = self.reading.read
+
+        def slow(servers, timeout_s):
+            if not arrived.is_set():
+                arrived.set()
+                assert go_on.wait(60)
+            return read(servers, timeout_s)
+
+        self.reading.read = slow
+        first = self.ask("g")
+        assert arrived.wait(60)
+        second = self.ask("g")
+        # It stands behind the first one, which has no host yet.
+        self.until(lambda: len(queue) == 2)
+        assert not statements
+        go_on.set()
+        made = [self.settled(one, 1)[0] for one in (first, second)]
+        assert {one["status"] for one in made} == {"ACTIVE"}
+        racks = self.where([*member, *(one["id"] for one in made)], RACK)
+        assert set(racks.values()) == {1}
+        assert len(statements) == 2, "one each"
+        # It was fresh: the first one was in it already, or is counted.
+        assert len(self.reading.readings) == 2
 
     def test_nova_groups_hold_besides(self):
         native = self.admin_api.api_post("/os-server-groups", {

@@ -71,6 +71,8 @@ class Spec:
         self.instance_uuid = server or str(uuid.uuid4())
         self.project_id = project
         self.num_instances = count
+        # Nova names some for each move, and none for a birth.
+        self.ignore_hosts: list[str] | None = None
         self.scheduler_hints: dict[str, list[str]] | None = dict(other)
         if hints:
             self.scheduler_hints["ha_group"] = list(hints)

@@ -8,7 +8,7 @@ import types
 import pytest
 
 from aacloud.rpc import nova_notifications
-from aacloud.scheduler.nova import deciding
+from aacloud.scheduler.nova import wanted
 
 
 @pytest.mark.parametrize("hint", [
@@ -16,7 +16,29 @@ from aacloud.scheduler.nova import deciding
     "web", [",", " "], []])
 def test_filter_and_engine_read_the_same(hint):
     hints = {"ha_group": hint}
-    found, missing = deciding._hinted(
+    found, missing = wanted.by_hints(
         None, types.SimpleNamespace(scheduler_hints=hints, project_id="p"))
     assert found == []
     assert tuple(missing) == nova_notifications.hinted_groups(hints)
+
+
+class Unset:
+    """A request without the field: Nova's objects raise an error of theirs.
+    """
+
+    scheduler_hints = {"ha_group": ["web"]}
+    project_id = "p"
+
+    @property
+    def ignore_hosts(self):
+        raise NotImplementedError("Cannot load 'ignore_hosts'")
+
+
+@pytest.mark.parametrize(("hosts", "missing"), [
+    (None, ("web",)), ([], ("web",)), (["h1"], ())])
+def test_hints_count_unless_it_is_a_move(hosts, missing):
+    spec = types.SimpleNamespace(
+        scheduler_hints={"ha_group": ["web"]}, project_id="p",
+        ignore_hosts=hosts)
+    assert wanted.wanted(None, "s", spec).missing == missing
+    assert wanted.wanted(None, "s", Unset()).missing == ("web",)

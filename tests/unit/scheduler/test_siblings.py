@@ -173,10 +173,22 @@ def test_requests_of_one_group_take_turns(
     scheduler.sync()
     scheduler.passing(stage.Spec("other", "h"))
     assert not done.wait(0.1)
+    asked = list(scheduler.cells.asked)
+    # What happens while it waits counts: "b" came up on a host, "c" joined.
+    scheduler.cells.seen["b"] = occupancy.Sighting("d1-r2-h1")
+    scheduler.cells.seen["c"] = occupancy.Sighting("d2-r2-h1")
+    scheduler.engine.set(stage.group(
+        "g", "spread:rack", members=["a", "b", "c"]))
+    scheduler.sync()
     chosen.consume()
     assert done.wait(10)
     thread.join(10)
-    assert {name[:5] for name in refused} == {"d1-r1", chosen.host[:5]}
+    assert chosen.host == "d1-r2-h1"
+    assert {name[:5] for name in refused} == {"d1-r1", "d1-r2", "d2-r2"}
+    # It read once, when its turn had come.
+    assert scheduler.cells.asked[len(asked):] == [
+        {"a", "b", "c", "first", "second"}]
+    assert len(asked) == 2, "that is, first and other"
 
 
 def test_a_request_that_failed_keeps_nobody_waiting(
@@ -211,15 +223,54 @@ def test_nobody_waits_for_ever(
     assert first.instance_uuid == "first"
 
 
-def test_an_evacuation_does_not_wait(scheduler: stage.Scheduler) -> None:
+def test_an_evacuation_waits_for_a_moment_only(
+    scheduler: stage.Scheduler, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recent, "TURN_S", 60.0)
+    monkeypatch.setattr(recent, "MOVE_TURN_S", 0.2)
     first = stage.Spec("first", "g")
     scheduler.passing(first)
     scheduler.cells.seen["b"] = occupancy.Sighting("d2-r1-h1", moves=(
         occupancy.Moving("evacuation", "d2-r1-h1", None),))
+    spec = stage.Spec("b")
+    spec.ignore_hosts = ["d2-r1-h1"]
     began = time.monotonic()
-    scheduler.passing(stage.Spec("b"))
-    assert time.monotonic() - began < recent.TURN_S / 2
+    scheduler.passing(spec)
+    assert 0.2 <= time.monotonic() - began < 10.0
     assert first.instance_uuid == "first"
+    assert len(scheduler.cells.asked) == 2
+
+
+def test_a_move_takes_no_turn_of_groups_that_its_server_left(
+    scheduler: stage.Scheduler, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recent, "MOVE_TURN_S", 60.0)
+    first = stage.Spec("first", "g")
+    scheduler.passing(first)
+    # It was born with the hint, is in another group now, and is moved.
+    scheduler.engine.set(stage.group(
+        "h", "fence:dc:domains=d2", members=["left"]))
+    scheduler.sync()
+    scheduler.cells.seen["left"] = occupancy.Sighting("d2-r1-h1")
+    spec = stage.Spec("left", "g", "forgotten")
+    spec.ignore_hosts = ["d2-r1-h1"]
+    asked = len(scheduler.engine.asked)
+    assert scheduler.refused(spec) == DC1
+    assert scheduler.cells.asked[-1] == {"left"}
+    assert len(scheduler.engine.asked) == asked, "no hint is looked up"
+    assert first.instance_uuid == "first"
+
+
+def test_a_request_that_breaks_keeps_nobody_waiting(
+    scheduler: stage.Scheduler, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recent, "TURN_S", 60.0)
+    broken = stage.Spec("broken", "g")
+    with monkeypatch.context() as patch:
+        patch.setattr(scheduler.decider, "_places", None)
+        assert scheduler.refused(broken) == set()
+    assert scheduler.refused(stage.Spec("b")) == RACK
+    assert broken.instance_uuid == "broken"
 
 
 def test_two_moves_at_the_same_moment(scheduler: stage.Scheduler) -> None:
