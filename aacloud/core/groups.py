@@ -99,11 +99,14 @@ STEP_TRANSITIONS: Mapping[StepState, frozenset[StepState]] = {
     _S.SKIPPED: frozenset(),
 }
 
+#: The scope of a plan over many groups; several may be live at a time.
+CLOUD_SCOPE = "cloud"
+
 #: Nothing follows these.
 CLOSED_PLANS = frozenset(
     state for state, follow in PLAN_TRANSITIONS.items() if not follow)
 
-#: Of these there is one at a time for a scope; a draft is none of them.
+#: A group is in one of these at a time; a draft is none of them.
 LIVE_PLANS = frozenset({
     _P.AWAITING_APPROVAL, _P.APPROVED, _P.RUNNING, _P.PAUSED})
 
@@ -155,8 +158,9 @@ class PlanOrder:
 class Plan:
     """A repair plan; persisted. All times are aware UTC.
 
-    :ivar scope: what it mends: ``cloud``, or the id of one group; of each
-        scope one plan is live at a time.
+    :ivar scope: what it mends: ``cloud``, or the id of one group. A group is
+        in one live plan of its window at a time; of a group's own scope one
+        plan is live.
     :ivar version: raised by each write; a write names the version it read.
     :ivar epoch: the leadership that may write to it.
     :ivar revision: of the groups, when the plan was made.

@@ -74,6 +74,8 @@ class PlanView:
     :ivar moved_at: server -> when a plan moved it last; steps of this plan
         are not meant.
     :ivar domains: host -> its rack and DC.
+    :ivar elsewhere: steps of other plans that are claimed or in flight:
+        they take part in the limits.
     :ivar hold: why nothing may begin now, from outside: repairs are
         switched off, an incident is being handled, a DC is dead.
     """
@@ -86,6 +88,7 @@ class PlanView:
         default_factory=dict)
     domains: Mapping[str, tuple[str, str]] = dataclasses.field(
         default_factory=dict)
+    elsewhere: tuple[PlanStep, ...] = ()
     hold: tuple[str, ...] = ()
 
 
@@ -323,13 +326,14 @@ def _begin(
     """Begin what fits beside the moves in flight, in the plan's order."""
     room = limits.max_moves - view.moves_in_window
     slots = _Slots(view, limits)
-    for step in steps:
-        if step.state in STEPS_IN_FLIGHT:
-            slots.take(step)
+    flying = [
+        *(step for step in steps if step.state in STEPS_IN_FLIGHT),
+        *view.elsewhere]
+    for step in flying:
+        slots.take(step)
     through = {
         step.number for step in steps if step.state is _S.VERIFIED}
-    busy = {
-        step.server for step in steps if step.state in STEPS_IN_FLIGHT}
+    busy = {step.server for step in flying}
     start: list[int] = []
     waits: list[str] = []
     for step in sorted(steps, key=lambda one: one.number):

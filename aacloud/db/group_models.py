@@ -194,7 +194,7 @@ class FailOpen(models.Base):
 
 
 class HAPlan(models.Base):
-    """A repair plan; ``live_scope`` lets a scope have one live at a time."""
+    """A repair plan; ``live_scope`` lets a group have one of its own live."""
 
     __tablename__ = "ha_plans"
     __table_args__ = (

@@ -57,16 +57,16 @@ class PlanReads:
     def live(self, scope: str | None = None) -> tuple[core_groups.Plan, ...]:
         """The plans that wait or run, the newest first; no drafts.
 
-        :param scope: only the one of this scope, if there is one
+        :param scope: only those of this scope
         """
-        wanted = (
+        wanted: list[sa.ColumnElement[bool]] = [
             _PLANS.c.live_scope.is_not(None)
-            if scope is None
-            else _PLANS.c.live_scope == scope
-        )
+        ]
+        if scope is not None:
+            wanted.append(_PLANS.c.scope == scope)
         return self._database.read(
             "live plans",
-            lambda connection: plan_rows.read_plans(connection, wanted),
+            lambda connection: plan_rows.read_plans(connection, *wanted),
         )
 
     def list(

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from aacloud.core import groups
+from aacloud.db import errors
 from aacloud.db import group_models
 from aacloud.db import rows
 
@@ -75,6 +76,38 @@ def values(record: groups.Plan | groups.PlanStep) -> dict[str, Any]:
     )
     found.pop("orders", None)
     return found
+
+
+def live_scope(record: groups.Plan) -> str | None:
+    """What is unique of a live plan: the group that it is for alone."""
+    if record.state not in groups.LIVE_PLANS:
+        return None
+    return record.id if record.scope == groups.CLOUD_SCOPE else record.scope
+
+
+def refuse_second(connection: sa.Connection, record: groups.Plan) -> None:
+    """Refuse a plan that would mend a group which a live one mends.
+
+    Plans of other windows are no matter: a group has one window, and a plan
+    leaves those alone that have another one by now.
+
+    :raises errors.Duplicate: there is such a plan
+    """
+    found = connection.execute(
+        sa.select(
+            PLANS.c.id, PLANS.c.scope, PLANS.c.groups, PLANS.c.window
+        ).where(PLANS.c.live_scope.is_not(None), PLANS.c.id != record.id)
+    )
+    for row in found:
+        both = set(row.groups) & set(record.groups)
+        if both and row.window == record.window:
+            raise errors.Duplicate(
+                "live repair plan of group", min(both), row.id
+            )
+        if row.scope == record.scope != groups.CLOUD_SCOPE:
+            raise errors.Duplicate(
+                "live repair plan of group", row.scope, row.id
+            )
 
 
 def read_plans(

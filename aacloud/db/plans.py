@@ -12,8 +12,10 @@ from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import datetime
+import threading
 from typing import Any
 import uuid
 
@@ -87,6 +89,9 @@ class Plans(plan_reads.PlanReads):
     ) -> None:
         super().__init__(database, now=now)
         self._leadership = name
+        #: One engine leads, so that this keeps two of its threads from
+        #: making plans of the same group live.
+        self._going_live = threading.Lock()
         self._writer = writer.FencedWriter(
             database, epoch_source, leadership_name=name, book=books.PLANS
         )
@@ -134,7 +139,8 @@ class Plans(plan_reads.PlanReads):
         :param steps: their ``plan_id`` and ``version`` are set here
         :param state: DRAFT, AWAITING_APPROVAL or APPROVED
         :param replan_of: the plan whose rest this one takes up
-        :raises errors.Duplicate: a plan of this scope is live
+        :raises errors.Duplicate: a live plan of the same window has one of
+            the groups, or is for this group alone
         :raises errors.StaleJournal: another engine leads
         """
         if state not in _FIRST:
@@ -161,7 +167,7 @@ class Plans(plan_reads.PlanReads):
             summary=summary or {},
             request_id=request_id or f"req-{new_id}",
         )
-        live = scope if state in core_groups.LIVE_PLANS else None
+        live = state in core_groups.LIVE_PLANS
         moves = [
             plan_rows.values(
                 dataclasses.replace(step, plan_id=new_id, version=1)
@@ -176,10 +182,13 @@ class Plans(plan_reads.PlanReads):
                 connection, books.PLANS, new_id, ticket
             ):
                 return
-            _refuse_live(connection, live)
+            if live:
+                plan_rows.refuse_second(connection, plan)
             connection.execute(
                 sa.insert(plan_rows.PLANS).values(
-                    **plan_rows.values(plan), live_scope=live, serial=1
+                    **plan_rows.values(plan),
+                    live_scope=plan_rows.live_scope(plan),
+                    serial=1,
                 )
             )
             if moves:
@@ -200,7 +209,8 @@ class Plans(plan_reads.PlanReads):
                 ticket=ticket,
             )
 
-        self._database.write(f"new plan of {scope}", work)
+        with self._going_live:
+            self._database.write(f"new plan of {scope}", work)
         return plan
 
     def advance(
@@ -221,8 +231,8 @@ class Plans(plan_reads.PlanReads):
         :returns: the plan as it was written
         :raises errors.StaleJournal: another engine leads, or the plan was
             changed since it was read
-        :raises errors.Duplicate: a draft was to become live, and another
-            plan of its scope is
+        :raises errors.Duplicate: a draft was to become live, and a live
+            plan has one of its groups
         :raises core_incidents.IllegalTransition: it may not follow
         """
         changes.refuse_unknown(columns, PLAN_COLUMNS)
@@ -239,7 +249,7 @@ class Plans(plan_reads.PlanReads):
             closed_at=now if closed else None,
             **columns,
         )
-        live = plan.scope if new_state in core_groups.LIVE_PLANS else None
+        live = plan_rows.live_scope(written)
         values = rows.plain(
             {
                 **columns,
@@ -260,19 +270,22 @@ class Plans(plan_reads.PlanReads):
                 "to": new_state.value,
             },
         )
-        self._writer.write(
-            f"plan {plan.id} of {plan.scope}",
-            {plan.id: [line]},
-            now,
-            read_under=plan.epoch,
-            version=plan.version,
-            values={**values, "live_scope": None} if becomes_live else values,
-            more=(
-                (lambda connection: _make_live(connection, plan.id, live))
-                if becomes_live
-                else None
-            ),
-        )
+        with self._going_live if becomes_live else contextlib.nullcontext():
+            self._writer.write(
+                f"plan {plan.id} of {plan.scope}",
+                {plan.id: [line]},
+                now,
+                read_under=plan.epoch,
+                version=plan.version,
+                values=(
+                    {**values, "live_scope": None} if becomes_live else values
+                ),
+                more=(
+                    (lambda connection: _make_live(connection, written))
+                    if becomes_live
+                    else None
+                ),
+            )
         return written
 
     def note(
@@ -354,26 +367,13 @@ _FIRST = frozenset(
 )
 
 
-def _refuse_live(connection: sa.Connection, scope: str | None) -> None:
-    if scope is None:
-        return
-    table = plan_rows.PLANS
-    found = connection.scalar(
-        sa.select(table.c.id).where(table.c.live_scope == scope)
-    )
-    if found is not None:
-        raise errors.Duplicate("live repair plan of", scope, found)
-
-
-def _make_live(
-    connection: sa.Connection, plan_id: str, scope: str | None
-) -> None:
-    _refuse_live(connection, scope)
+def _make_live(connection: sa.Connection, plan: core_groups.Plan) -> None:
+    plan_rows.refuse_second(connection, plan)
     table = plan_rows.PLANS
     connection.execute(
         sa.update(table)
-        .where(table.c.id == plan_id)
-        .values(live_scope=scope)
+        .where(table.c.id == plan.id)
+        .values(live_scope=plan_rows.live_scope(plan))
     )
 
 

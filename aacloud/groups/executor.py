@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carries out plans, one at a time, by live migrations.
+"""Carries out plans by live migrations.
+
+Every plan that may act now acts: one that is paused, or whose window is
+closed, stands in nobody's way. All share the limits: the older plan has the
+first turn, and the moves of each count for all.
 
 It holds no state that counts: each turn reads the plans from the journal,
 does what ``core.planwork`` asks for, and journals the result. So another
@@ -39,6 +43,7 @@ from aacloud.groups import ledger as ledgers
 from aacloud.groups import metrics
 from aacloud.groups import policies
 from aacloud.groups import rechecking
+from aacloud.groups import under_way
 from aacloud.rpc import rates
 
 LOG = logging.getLogger(__name__)
@@ -56,29 +61,6 @@ LONGEST_S = 15.0
 
 class LeadershipEnded(Exception):
     """This engine must not act any more; another one goes on."""
-
-
-class _Work:
-    """What is known of the plan at hand beside the journal.
-
-    :ivar plan: as it was read last
-    :ivar blocked: why nothing may be sent now, not even again; None: it may
-    :ivar aborted: migrations that Nova was asked to abort
-    """
-
-    def __init__(
-        self, plan: core_groups.Plan, ledger: ledgers.PlanLedger
-    ) -> None:
-        self.plan = plan
-        self.ledger = ledger
-        self.blocked: str | None = None
-        self.aborted: set[int] = set()
-        self.mover: movers.Mover | None = None
-
-    def close(self) -> None:
-        """Let the mover go, if there is one."""
-        if self.mover is not None:
-            self.mover.close()
 
 
 class Executor:
@@ -119,14 +101,13 @@ class Executor:
         self._clock = clock or clocks.Clock()
         self._pool = pool
         self._times = times
-        self._work: dict[str, _Work] = {}
+        self._under_way = under_way.UnderWay()
         self._failures = 0
         self._log_pace = rates.LogPace(clock=self._clock.monotonic)
 
     def close(self) -> None:
         """Send nothing more; what is under way goes on by itself."""
-        for plan_id in list(self._work):
-            self._drop(plan_id)
+        self._under_way.drop_all()
 
     def look(self) -> float:
         """Take a turn with each plan; never raises.
@@ -165,31 +146,29 @@ class Executor:
 
     def _look(self) -> float:
         plans = list(reversed(self._plans.list(is_open=True)))
-        for gone in set(self._work) - {plan.id for plan in plans}:
-            self._drop(gone)
-        first = _first(plans)
+        self._under_way.keep(plan.id for plan in plans)
         now = self._clock.utcnow()
-        pauses = [
-            self._turn(plan, first) for plan in plans
+        turns = [
+            (plan, self._plans.steps(plan.id)) for plan in plans
             if not _rests(plan, now)]
-        return min(pauses, default=IDLE_S)
-
-    def _drop(self, plan_id: str) -> None:
-        work = self._work.pop(plan_id, None)
-        if work is not None:
-            work.close()
+        for plan, steps in turns:
+            self._under_way.read(plan.id, steps)
+        return min(
+            (self._turn(plan, steps) for plan, steps in turns),
+            default=IDLE_S)
 
     # -- a turn -------------------------------------------------------------
 
     def _turn(
-        self, plan: core_groups.Plan, first: core_groups.Plan | None
+        self,
+        plan: core_groups.Plan,
+        steps: Sequence[core_groups.PlanStep],
     ) -> float:
         if plan.epoch != self._epoch():
             raise LeadershipEnded("the plans belong to another leadership")
-        steps = self._plans.steps(plan.id)
         limits = policies.plan_limits(self._conf)
         todo = planwork.next_plan_step(
-            self._view(plan, first), steps, self._clock.utcnow(), limits)
+            self._view(plan), steps, self._clock.utcnow(), limits)
         if todo.act is _A.ADVANCE and todo.to is not None:
             return self._advance(plan, steps, todo.to, todo.reasons)
         if todo.act is _A.SKIP:
@@ -203,9 +182,7 @@ class Executor:
             self._wait(plan, todo.reasons)
         return IDLE_S
 
-    def _view(
-        self, plan: core_groups.Plan, first: core_groups.Plan | None
-    ) -> planwork.PlanView:
+    def _view(self, plan: core_groups.Plan) -> planwork.PlanView:
         now = self._clock.utcnow()
         opening = following = None
         if plan.window is not None:
@@ -218,14 +195,12 @@ class Executor:
             else now - datetime.timedelta(hours=24))
         rest = datetime.timedelta(
             seconds=self._conf.aacloud_groups.cool_down)
-        hold = tuple(self._hold())
-        if first is not None and first.id != plan.id:
-            hold = (*hold, f"plan {first.id} is carried out first")
         return planwork.PlanView(
             plan=plan, window=opening, next_open=following,
             moves_in_window=self._plans.moves_begun_since(since),
             moved_at=self._plans.moved_since(now - rest, but_plan=plan.id),
-            domains=self._domains(), hold=hold)
+            domains=self._domains(), hold=tuple(self._hold()),
+            elsewhere=self._under_way.elsewhere(plan.id))
 
     def _advance(
         self,
@@ -253,7 +228,7 @@ class Executor:
             for step in steps:
                 if step.state in core_groups.SETTLED_STEPS:
                     metrics.STEPS.labels(step.state.value).inc()
-            self._drop(plan.id)
+            self._under_way.drop(plan.id)
             self._recheck(plan.groups)
         return SHORTEST_S
 
@@ -301,7 +276,8 @@ class Executor:
             if step.state in core_groups.STEPS_IN_FLIGHT
             and step.state is not _S.CLAIMED]
         try:
-            verdict = self._checks.check(plan, steps, chosen)
+            verdict = self._checks.check(
+                plan, steps, chosen, self._under_way.elsewhere(plan.id))
         except (cloud_errors.CloudError, rechecking.NotKnown) as error:
             self._round(plan, steps, flying, blocked=str(error))
             self._wait(plan, (
@@ -311,7 +287,12 @@ class Executor:
             self._skip(steps, verdict.refused)
             # What follows them is looked at anew.
             return SHORTEST_S
-        self._goes_on(plan)
+        if verdict.right:
+            self._goes_on(plan)
+        else:
+            self._wait(plan, [
+                f"{reason}; it is looked at again when the moves of other "
+                "plans are through" for reason in verdict.not_yet.values()])
         return self._round(
             plan, steps, [*flying, *verdict.right], blocked=None)
 
@@ -331,7 +312,7 @@ class Executor:
                     f"step {step.number}, {step.name}, is not begun: {why}")
                 for step in claimed])
             # The mover is to forget them, too.
-            self._drop(plan.id)
+            self._under_way.drop(plan.id)
             return SHORTEST_S
         flying = [
             step for step in steps
@@ -354,8 +335,8 @@ class Executor:
         :param blocked: why nothing may be sent now: what never reached Nova
             is then to be tried again
         """
-        work = self._work.setdefault(
-            plan.id, _Work(plan, ledgers.PlanLedger(self._plans)))
+        work = self._under_way.get(plan.id) or self._under_way.begin(
+            under_way.Work(plan, ledgers.PlanLedger(self._plans)))
         work.plan, work.blocked = plan, blocked
         work.ledger.take(steps)
         if not given:
@@ -370,7 +351,7 @@ class Executor:
             return SHORTEST_S
         return max(SHORTEST_S, min(came_to.pause_s, IDLE_S))
 
-    def _mover_of(self, work: _Work) -> movers.Mover:
+    def _mover_of(self, work: under_way.Work) -> movers.Mover:
         if work.mover is None:
             options = self._conf.aacloud_groups
             total = options.parallel_total
@@ -392,7 +373,7 @@ class Executor:
         return work.mover
 
     def _wrong(
-        self, work: _Work, record: incidents.ServerRecord
+        self, work: under_way.Work, record: incidents.ServerRecord
     ) -> str | None:
         """Why a move must not be made now. Called by the mover's threads.
 
@@ -403,15 +384,17 @@ class Executor:
         steps = work.ledger.steps()
         chosen = [step for step in steps if step.number == record.wave]
         try:
-            found = self._checks.check(work.plan, steps, chosen)
+            found = self._checks.check(
+                work.plan, steps, chosen,
+                self._under_way.elsewhere(work.plan.id))
         except rechecking.NotKnown as error:
             return str(error)
-        return found.refused.get(record.wave)
+        return {**found.not_yet, **found.refused}.get(record.wave)
 
     def _abort_late(
         self,
         plan: core_groups.Plan,
-        work: _Work,
+        work: under_way.Work,
         records: Sequence[incidents.ServerRecord],
     ) -> None:
         """Ask Nova to abort what takes far longer than it may."""
@@ -455,18 +438,3 @@ def _rests(plan: core_groups.Plan, now: datetime.datetime) -> bool:
         and (plan.state is core_groups.PlanState.DRAFT or (
             plan.state is core_groups.PlanState.AWAITING_APPROVAL
             and plan.waiting is not None)))
-
-
-def _first(plans: Sequence[core_groups.Plan]) -> core_groups.Plan | None:
-    """The plan that is carried out; the others wait until it is through.
-
-    :param plans: the oldest first
-    """
-    for states in (
-        {core_groups.PlanState.RUNNING, core_groups.PlanState.PAUSED},
-        {core_groups.PlanState.APPROVED},
-    ):
-        for plan in plans:
-            if plan.state in states:
-                return plan
-    return None

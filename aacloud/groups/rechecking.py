@@ -30,10 +30,13 @@ class Verdict:
 
     :ivar right: they may, also all at once
     :ivar refused: number of a step -> why it must not be done any more
+    :ivar not_yet: number of a step -> why it must not be done while other
+        plans move servers; it may be right when these have landed
     """
 
     right: tuple[core_groups.PlanStep, ...]
     refused: Mapping[int, str]
+    not_yet: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
 
 class Rechecker:
@@ -61,12 +64,14 @@ class Rechecker:
         plan: core_groups.Plan,
         steps: Sequence[core_groups.PlanStep],
         chosen: Sequence[core_groups.PlanStep],
+        elsewhere: Sequence[core_groups.PlanStep] = (),
     ) -> Verdict:
         """Judge the steps that are to be begun now.
 
         Each one is judged as if those before it were under way already.
 
         :param steps: all of the plan
+        :param elsewhere: those of other plans that are under way
         :raises NotKnown: the topology was not read yet
         :raises cloud_errors.CloudError: the servers could not be read
         :raises db_errors.DatabaseError: the groups could not be read
@@ -83,11 +88,16 @@ class Rechecker:
                 *mended,
                 *self._catalogue.neighbours(
                     [step.server for step in chosen]))}
+        numbers = {step.number for step in chosen}
+        ordered = [
+            *(step for step in steps
+              if step.state in _ORDERED and step.number not in numbers),
+            *(step for step in elsewhere if step.state in _ORDERED)]
         sight = self._reader.some(sorted({
             *(step.server for step in chosen),
+            *(step.server for step in ordered),
             *(member for group in concerned.values()
               for member in group.members)}), full=True)
-        numbers = {step.number for step in chosen}
         # The chosen ones may be claimed as requested already.
         unsent = [
             step for step in steps
@@ -104,22 +114,24 @@ class Rechecker:
             self._cloud.capacity(tuple(here.topology.hosts)), resting={})
         right: list[core_groups.PlanStep] = []
         refused: dict[int, str] = {}
-        for step in steps:
-            if step.state in _ORDERED and step.number not in numbers:
-                # Nova may not show it yet.
-                problem = _with_move(problem, _move(step))
+        not_yet: dict[int, str] = {}
+        for step in ordered:
+            # Nova may not show it yet.
+            problem = _with_move(problem, _move(step))
         for step in chosen:
             move = _move(step)
-            reason = (
-                "no group needs it any more that this plan may still mend"
-                if step.number not in useful
-                else repair.check_step(problem, move))
+            if step.number not in useful:
+                refused[step.number] = (
+                    "no group needs it any more that this plan may still "
+                    "mend")
+                continue
+            reason = repair.check_step(problem, move)
             if reason is not None:
-                refused[step.number] = reason
+                (not_yet if elsewhere else refused)[step.number] = reason
                 continue
             right.append(step)
             problem = _with_move(problem, move)
-        return Verdict(tuple(right), refused)
+        return Verdict(tuple(right), refused, not_yet)
 
     def _broken(
         self,

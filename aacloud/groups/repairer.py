@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plans that mend groups: made, and put into the journal.
 
-What is planned for the groups of one window is one plan, of the scope
+What is planned for the broken groups of one window is one plan, of the scope
 ``cloud``: with the fewest moves over all of them together. Somebody may also
 ask for the plan of one group, whose scope is the group's id.
+
+Several plans may be live. Each keeps its groups and the servers that it is to
+move to itself; a group that breaks later gets a plan of its own, whatever the
+others wait for.
 """
 
 from __future__ import annotations
@@ -12,7 +16,6 @@ from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
-import dataclasses
 import datetime
 import logging
 
@@ -24,12 +27,13 @@ from aacloud.core import groups as core_groups
 from aacloud.core import planwork
 from aacloud.core import repair
 from aacloud.core import rules
-from aacloud.core import windows
+from aacloud.db import errors as db_errors
 from aacloud.db import plans as plan_stores
 from aacloud.groups import metrics
 from aacloud.groups import policies
 from aacloud.groups import problems
 from aacloud.groups import reports
+from aacloud.groups import seasons
 from aacloud.groups import sight as sights
 from aacloud.groups import surroundings as around
 from aacloud.rpc import group_messages
@@ -38,30 +42,13 @@ from aacloud.rpc import rates
 LOG = logging.getLogger(__name__)
 
 #: The scope of a plan over many groups.
-CLOUD = "cloud"
+CLOUD = core_groups.CLOUD_SCOPE
 #: Who made a plan that nobody asked for.
 BY = "aacloud-groups"
-#: Without a window the limits of a window hold for so long.
-A_DAY = datetime.timedelta(hours=24)
 
 
 class WindowsDiffer(Exception):
     """Groups that were to be mended together have different windows."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Season:
-    """Groups to be mended together: they have the same window.
-
-    :ivar window: its text; None: at any time
-    :ivar since: when the limits of this opening began to count
-    :ivar until: when it closes; None: it does not
-    """
-
-    groups: tuple[rules.Group, ...]
-    window: str | None
-    since: datetime.datetime
-    until: datetime.datetime | None
 
 
 class Repairer:
@@ -80,9 +67,9 @@ class Repairer:
         self._cloud = cloud
         self._reader = reader
         self._clock = clock or clocks.Clock()
-        #: Of what no better plan was found, so that it is not looked for
-        #: again and again.
-        self._fruitless: object = None
+        #: Window -> of what no better plan was found, so that it is not
+        #: looked for again and again.
+        self._fruitless: dict[str | None, object] = {}
         self._pace = rates.LogPace(clock=self._clock.monotonic)
 
     # -- by itself ----------------------------------------------------------
@@ -108,81 +95,85 @@ class Repairer:
         wanted = [
             group for group in groups
             if group.id in broken and group.mode is rules.GroupMode.REPAIR]
-        if not wanted or here.dead_dcs or self._plans.live():
+        if not wanted or here.dead_dcs:
             return None
-        season = self._season(wanted)
-        if season is None:
+        live = self._plans.live()
+        options = self._conf.aacloud_groups
+        for season in seasons.seasons(
+            wanted, options.default_window, self._clock.utcnow(),
+            # So that there is time to look at it.
+            ahead=options.repair_approval,
+        ):
+            plan = self._mend(season, live, groups, sight, here)
+            if plan is not None:
+                return plan
+        return None
+
+    def _mend(
+        self,
+        season: seasons.Season,
+        live: Sequence[core_groups.Plan],
+        groups: Collection[rules.Group],
+        sight: sights.Sight,
+        here: around.Surroundings,
+    ) -> core_groups.Plan | None:
+        """Make the plan of those groups that no live plan mends."""
+        held = seasons.held(live, season.window)
+        free = [group for group in season.groups if group.id not in held]
+        before = self._before(season) if free else ()
+        free = [group for group in free if self._may_plan(group, before)]
+        if not free:
             return None
-        before = self._before(season)
-        stop = planwork.stop_of_replanning(
-            len(before), policies.plan_limits(self._conf))
-        if stop is not None:
-            held_back = self._pace.due(stop)
-            if held_back is not None:
-                LOG.warning("No plan is made: %s", stop)
-            return None
+        ids = {group.id for group in free}
+        reserved = self._reserved(live)
         seen = (
-            season.window, season.since, here.closed,
+            season.since, here.closed, tuple(sorted(ids)),
+            tuple(sorted(reserved)),
             tuple(sorted((group.id, group.revision) for group in groups)),
             tuple(sorted(sight.occupancy.items())))
-        if seen == self._fruitless:
+        if seen == self._fruitless.get(season.window):
             return None
-        problem = self.problem(
-            groups, {group.id for group in season.groups}, sight, here)
-        plan = self.solve(problem)
+        plan = self.solve(self.problem(
+            groups, ids, sight, here, reserved=reserved))
         if not plan.steps:
-            self._fruitless = seen
+            self._fruitless[season.window] = seen
             for left in plan.left:
                 LOG.warning(
                     "Group %s cannot be mended: %s: %s", left.group,
                     rules.format_rule(left.rule), left.reason)
             return None
-        return self._store(
-            plan, sight, scope=CLOUD, groups=season.groups,
-            state=core_groups.PlanState.AWAITING_APPROVAL
-            if self._conf.aacloud_groups.repair_approval
-            else core_groups.PlanState.APPROVED,
-            window=season.window, by=BY,
-            replan_of=before[0] if before else None)
-
-    def _season(self, wanted: Sequence[rules.Group]) -> Season | None:
-        """The groups that are mended next: those whose window closes first.
-
-        With approval a plan is made before its window opens, so that there
-        is time to look at it.
-        """
-        now = self._clock.utcnow()
-        by_window: dict[str | None, list[rules.Group]] = {}
-        for group in wanted:
-            text = group.window or self._conf.aacloud_groups.default_window
-            by_window.setdefault(text or None, []).append(group)
-        seasons = []
-        for text, members in by_window.items():
-            opening = self._opening(text, now)
-            if opening is not None:
-                seasons.append(Season(
-                    tuple(members), text, opening.opens_at,
-                    None if text is None else opening.closes_at))
-        return min(
-            seasons, default=None, key=lambda one: (
-                one.until is None, one.until or now, one.window or ""))
-
-    def _opening(
-        self, text: str | None, now: datetime.datetime
-    ) -> windows.OpenWindow | None:
-        if text is None:
-            return windows.OpenWindow(now - A_DAY, now)
         try:
-            window = windows.parse_window(text)
-        except windows.WindowError as error:
-            LOG.warning("Groups are not mended: %s", error)
+            return self._store(
+                plan, sight, scope=CLOUD, groups=free,
+                state=core_groups.PlanState.AWAITING_APPROVAL
+                if self._conf.aacloud_groups.repair_approval
+                else core_groups.PlanState.APPROVED,
+                window=season.window, by=BY,
+                replan_of=next((
+                    one for one in before if ids & set(one.groups)), None))
+        except db_errors.Duplicate as error:
+            # Somebody asked for one meanwhile.
+            LOG.info("No plan is made: %s", error)
             return None
-        opening = windows.is_open(window, now)
-        if opening is None and self._conf.aacloud_groups.repair_approval:
-            opening = windows.next_open(window, now)
-        return opening
 
-    def _before(self, season: Season) -> Sequence[core_groups.Plan]:
+    def _may_plan(
+        self, group: rules.Group, before: Iterable[core_groups.Plan]
+    ) -> bool:
+        """Whether a group may have one more plan in this opening."""
+        stop = planwork.stop_of_replanning(
+            sum(group.id in plan.groups for plan in before),
+            policies.plan_limits(self._conf))
+        if stop is None:
+            return True
+        held_back = self._pace.due(f"{group.id} {stop}")
+        if held_back is not None:
+            LOG.warning(
+                "No plan is made for group %s: %s", group.id, stop)
+        return False
+
+    def _before(
+        self, season: seasons.Season
+    ) -> Sequence[core_groups.Plan]:
         """The plans of this opening that left something broken, the newest
         first."""
         return [
@@ -192,6 +183,15 @@ class Repairer:
             and plan.state is not core_groups.PlanState.DRAFT
             and plan.summary.get("superseded") is None
             and not _succeeded(plan)]
+
+    def _reserved(
+        self, live: Iterable[core_groups.Plan]
+    ) -> Mapping[str, str]:
+        """Server -> why it is left alone: a live plan is to move it."""
+        return {
+            step.server: f"plan {plan.id} is to move it"
+            for plan in live for step in self._plans.steps(plan.id)
+            if step.state not in core_groups.SETTLED_STEPS}
 
     def drop_outdated(
         self,
@@ -211,25 +211,27 @@ class Repairer:
             and not plan.orders]
         if not waiting:
             return
-        known = {group.id for group in groups}
+        known = {group.id: group for group in groups}
         broken = {
             report.group_id for report in found
             if report.state == rules.GroupState.VIOLATING.value}
         for plan in waiting:
             why = self._outdated(plan, known, broken)
-            if why is None:
-                continue
-            self._plans.advance(
-                plan, core_groups.PlanState.EXPIRED,
-                event_text=(
-                    f"the cloud is not the one that it was made for: {why}. "
-                    "It is planned anew"),
-                summary={**plan.summary, "superseded": True})
+            if why is not None:
+                self._supersede(
+                    plan, "the cloud is not the one that it was made for: "
+                    f"{why}. It is planned anew")
+
+    def _supersede(self, plan: core_groups.Plan, why: str) -> None:
+        """Give a plan up that nobody approved; it does not count."""
+        self._plans.advance(
+            plan, core_groups.PlanState.EXPIRED, event_text=why,
+            summary={**plan.summary, "superseded": True})
 
     def _outdated(
         self,
         plan: core_groups.Plan,
-        known: Collection[str],
+        known: Mapping[str, rules.Group],
         broken: Collection[str],
     ) -> str | None:
         lost = sorted(set(plan.groups) - set(known))
@@ -237,6 +239,12 @@ class Repairer:
             return f"group {lost[0]} is no more"
         if not set(plan.groups) & set(broken):
             return "its groups need no moves any more"
+        for group in (known[one] for one in plan.groups):
+            if plan.window != self._window([group]) or (
+                plan.scope == CLOUD
+                and group.mode is not rules.GroupMode.REPAIR
+            ):
+                return f"mode or window of group {group.id} were changed"
         steps = self._plans.steps(plan.id)
         sight = self._reader.some(sorted({step.server for step in steps}))
         for step in steps:
@@ -266,15 +274,29 @@ class Repairer:
         """Make the plan that somebody asked for, and put it down.
 
         That it was asked for opens no window: its moves begin in that of
-        the groups; without one of their own in the configured one.
+        the groups; without one of their own in the configured one. Plans
+        that nobody asked for and nobody approved give way to it.
 
-        :raises db_errors.Duplicate: another plan of the scope is under way
+        :raises db_errors.Duplicate: live plans mend all of these groups
         :raises WindowsDiffer: no window is common to the groups
         :raises cloud_errors.CloudError: what is free could not be read
         """
         window = self._window(wanted)
+        ids = {one.id for one in wanted}
+        live = self._plans.live()
+        yielding = [plan for plan in live if _yields(plan, ids, window)]
+        others = [plan for plan in live if plan not in yielding]
+        if not dry_run:
+            held = seasons.held(others, window)
+            if ids and ids <= set(held):
+                group = min(ids)
+                raise db_errors.Duplicate(
+                    "live repair plan of group", group, held[group].id)
+            wanted = [one for one in wanted if one.id not in held]
+            ids -= set(held)
         found = self.solve(
-            self.problem(groups, {one.id for one in wanted}, sight, here),
+            self.problem(
+                groups, ids, sight, here, reserved=self._reserved(others)),
             time_limit_s)
         if dry_run or not found.steps:
             # One without moves would only keep the next from being made.
@@ -283,6 +305,11 @@ class Repairer:
             state = core_groups.PlanState.AWAITING_APPROVAL
         else:
             state = core_groups.PlanState.APPROVED
+        if state is not core_groups.PlanState.DRAFT:
+            for plan in yielding:
+                self._supersede(
+                    plan, f"{by} asked for another plan of its groups. What "
+                    "that leaves broken is planned anew")
         return self._store(
             found, sight, scope=scope, groups=wanted, state=state,
             window=window, by=by, project_id=project_id), found
@@ -308,16 +335,20 @@ class Repairer:
         mended: Collection[str],
         sight: sights.Sight,
         here: around.Surroundings,
+        *,
+        reserved: Mapping[str, str] | None = None,
     ) -> repair.RepairProblem:
         """The picture to plan from.
 
+        :param reserved: server -> why another plan wants it left alone
         :raises cloud_errors.CloudError: what is free could not be read
         :raises db_errors.DatabaseError: who moved could not be read
         """
         return problems.build(
             groups, mended, sight, here,
             self._cloud.capacity(tuple(here.topology.hosts)),
-            resting=self.resting(), seed=self._conf.aacloud_groups.solver_seed)
+            resting={**(reserved or {}), **self.resting()},
+            seed=self._conf.aacloud_groups.solver_seed)
 
     def resting(self) -> Mapping[str, str]:
         """Server -> why it is not to be moved again yet."""
@@ -393,3 +424,14 @@ def _succeeded(plan: core_groups.Plan) -> bool:
         plan.state is core_groups.PlanState.DONE
         and set(steps) <= {core_groups.StepState.VERIFIED.value}
         and not plan.summary.get("left"))
+
+
+def _yields(
+    plan: core_groups.Plan, groups: Collection[str], window: str | None
+) -> bool:
+    """Whether a plan gives way to one that somebody asks for."""
+    return (
+        plan.state is core_groups.PlanState.AWAITING_APPROVAL
+        and plan.scope == CLOUD and plan.created_by == BY
+        and not plan.orders and plan.window == window
+        and not set(groups).isdisjoint(plan.groups))

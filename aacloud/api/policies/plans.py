@@ -3,7 +3,8 @@
 
 A plan belongs to a project when all groups that it mends do. A plan over
 several projects is an operator's. Its moves share the hosts with everybody
-else's servers, so only operators let moves begin.
+else's servers, so only operators let moves begin. Only operators pause what
+was planned for all groups: whose they are changes from plan to plan.
 """
 
 from oslo_policy import policy

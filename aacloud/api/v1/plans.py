@@ -37,7 +37,7 @@ class _Resource(group_base.Resource):
         the operators'.
         """
         ids = set(plan.groups)
-        if plan.scope != "cloud":
+        if plan.scope != core_groups.CLOUD_SCOPE:
             ids.add(plan.scope)
         owners = set()
         for group_id in ids:
@@ -77,11 +77,18 @@ class _Resource(group_base.Resource):
         owner = self.owner(found)
         if not self.may_plan(call.caller, policies.plans.SHOW, owner):
             raise _absent(plan_id)
-        if not self.may_plan(call.caller, rule, owner):
+        whole = (
+            rule == policies.plans.PAUSE
+            and found.scope == core_groups.CLOUD_SCOPE
+        )
+        if not self.may_plan(call.caller, rule, None if whole else owner):
             self.services.policy.authorize(call.caller, rule, owner)
             raise errors.Forbidden(
-                f"plan {plan_id} mends groups of several projects: ask an "
-                "administrator"
+                f"plan {plan_id} was made for the whole cloud (policy {rule}"
+                "): ask an administrator, or stop it"
+                if whole and owner is not None
+                else f"plan {plan_id} mends groups of several projects: ask "
+                "an administrator"
             )
         return found, self.names(call, owner)
 
@@ -377,7 +384,8 @@ class Pause(_Command):
         policies.plans.PAUSE,
         "Pause a repair plan",
         "Lets no further move of a plan begin. Those under way are followed "
-        "to their end.",
+        "to their end. A plan that was made for all groups is paused by an "
+        "administrator.",
     )
     def on_post(self, call: operations.Call, plan_id: str) -> dict[str, Any]:
         """Write the wish down for the engine."""

@@ -168,6 +168,36 @@ def test_plan_over_projects_is_the_operators(stage: Stage) -> None:
     assert reading.status == 403
 
 
+def test_what_was_planned_for_all_is_paused_by_operators(
+    stage: Stage,
+) -> None:
+    """Also when all its groups are the caller's by chance."""
+    mine = group_operations.add_group(stage, "web")
+    plan = group_operations.add_plan(
+        stage, mine, scope="cloud", state=core_groups.PlanState.APPROVED
+    )
+
+    def told(word: str, token: str) -> stages.Answer:
+        return stage.call(
+            "POST",
+            f"/v1/plans/{plan}/{word}",
+            token=token,
+            json=group_operations.REASON,
+        )
+
+    assert stage.call("GET", f"/v1/plans/{plan}", token="member").status == (
+        200
+    )
+    refused = told("pause", "member")
+    assert refused.status == 403
+    assert "whole cloud" in refused.json["error"]["message"]
+    assert stage.plans.get(plan).orders == ()
+    assert told("pause", "reader").status == 403
+    assert told("pause", "stranger").status == 404
+    assert told("pause", "admin").status == 202
+    assert told("stop", "member").status == 202
+
+
 def test_operator_can_let_projects_see_names(
     stage: Stage, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -104,6 +104,28 @@ def test_reasons_from_outside_hold_it_back():
         [step(1, S.MIGRATING), step(2)], hold=("x",)).act is A.FOLLOW
 
 
+@pytest.mark.parametrize(("limits", "says"), [
+    ({"parallel_total": 1}, "1 moves are in flight"),
+    ({"parallel_per_host": 1}, "host d1-r1-h1 has 1 moves"),
+    ({"parallel_per_rack": 1}, "rack d1-r1 has 1 moves"),
+    ({"parallel_inter_dc": 1}, "1 moves between the DCs"),
+])
+@pytest.mark.parametrize("state", [S.CLAIMED, S.REQUESTED, S.MIGRATING])
+def test_the_moves_of_other_plans_count(limits, says, state):
+    other = step(1, state, plan_id="other", server="t1")
+    found = decide(
+        [step(1)], limits=dataclasses.replace(WIDE, **limits),
+        elsewhere=(other,))
+    assert found.act is A.HOLD
+    assert says in found.reasons[0]
+
+
+def test_a_server_is_moved_by_one_plan_at_a_time():
+    other = step(7, S.MIGRATING, plan_id="other", server="s1")
+    found = decide([step(1), step(2)], elsewhere=(other,))
+    assert (found.act, found.start) == (A.START, (2,))
+
+
 def test_pause_and_resume():
     steps = [step(1, S.MIGRATING), step(2)]
     found = decide(steps, plan(orders=[C.PAUSE]))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from concurrent import futures
 import datetime
 from typing import Any
 import uuid
@@ -115,26 +116,60 @@ class PlanCases:
         with pytest.raises(errors.NotFound):
             one.plans.get(plan.id, project_id="p2")
 
-    def test_a_scope_has_one_live_plan(self, one: GroupEngine) -> None:
-        plan = one.make()
-        with pytest.raises(errors.Duplicate) as refused:
-            one.make()
+    def test_a_group_is_in_one_live_plan(self, one: GroupEngine) -> None:
+        plan = one.make(groups=("g1", "g2"))
+        with pytest.raises(errors.Duplicate, match="g2") as refused:
+            one.make(groups=("g2", "g3"))
         assert refused.value.existing == plan.id
-        draft = one.make(state=P.DRAFT)
+        draft = one.make(state=P.DRAFT, groups=("g1",))
         assert one.plans.live("cloud") == (plan,)
         assert one.plans.list(is_open=True) == (draft, plan)
-        one.make(scope="g1")
         with pytest.raises(errors.Duplicate):
             one.plans.advance(draft, P.APPROVED, event_text="x")
         assert one.plans.get(draft.id) == draft
+        beside = one.make(groups=("g3",))
+        later = one.make(groups=("g1",), window="cron:0 1 * * 6;duration=4h")
+        assert one.plans.live("cloud") == (later, beside, plan)
         ended = one.plans.advance(plan, P.STOPPED, event_text="enough")
         assert ended.closed_at is not None
         now_live = one.plans.advance(draft, P.APPROVED, event_text="x")
-        assert one.plans.live("cloud") == (now_live,)
+        assert now_live in one.plans.live()
         with pytest.raises(errors.StaleJournal, match="closed"):
             one.plans.note(ended, "late")
         with pytest.raises(ValueError, match="does not begin as running"):
             one.make(state=P.RUNNING)
+
+    def test_a_group_has_one_live_plan_of_its_own(
+        self, one: GroupEngine
+    ) -> None:
+        """Also when its window is another one by now."""
+        plan = one.make(scope="g1", groups=("g1",))
+        with pytest.raises(errors.Duplicate) as refused:
+            one.make(
+                scope="g1",
+                groups=("g1",),
+                window="cron:0 1 * * 6;duration=4h",
+            )
+        assert refused.value.existing == plan.id
+        assert one.plans.live("g1") == (plan,)
+
+    def test_two_threads_make_plans_of_one_group_live(
+        self, one: GroupEngine
+    ) -> None:
+        drafts = [
+            one.make(state=P.DRAFT, groups=("g1",)) for _ in range(4)
+        ]
+
+        def approve(draft: groups.Plan) -> bool:
+            try:
+                one.plans.advance(draft, P.APPROVED, event_text="x")
+            except errors.Duplicate:
+                return False
+            return True
+
+        with futures.ThreadPoolExecutor(4) as pool:
+            assert sum(pool.map(approve, drafts)) == 1
+        assert len(one.plans.live()) == 1
 
     def test_a_plan_and_its_steps_go_on(self, one: GroupEngine) -> None:
         plan = one.make(2)

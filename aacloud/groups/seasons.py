@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which groups are mended together, and in which opening of their window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+import dataclasses
+import datetime
+import logging
+
+from aacloud.core import groups as core_groups
+from aacloud.core import rules
+from aacloud.core import windows
+
+LOG = logging.getLogger(__name__)
+
+#: Without a window the limits of a window hold for so long.
+A_DAY = datetime.timedelta(hours=24)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Season:
+    """Groups to be mended together: they have the same window.
+
+    :ivar window: its text; None: at any time
+    :ivar since: when the limits of this opening began to count
+    :ivar until: when it closes; None: it does not
+    """
+
+    groups: tuple[rules.Group, ...]
+    window: str | None
+    since: datetime.datetime
+    until: datetime.datetime | None
+
+
+def seasons(
+    wanted: Iterable[rules.Group],
+    usual: str | None,
+    now: datetime.datetime,
+    *,
+    ahead: bool,
+) -> Sequence[Season]:
+    """The groups by their windows, those that close first before others.
+
+    :param usual: the window of groups without one of their own
+    :param ahead: also those whose window is closed, for its next opening
+    """
+    by_window: dict[str | None, list[rules.Group]] = {}
+    for group in wanted:
+        by_window.setdefault(group.window or usual or None, []).append(group)
+    found = []
+    for text, members in by_window.items():
+        opening = opening_of(text, now, ahead=ahead)
+        if opening is not None:
+            found.append(Season(
+                tuple(members), text, opening.opens_at,
+                None if text is None else opening.closes_at))
+    return sorted(found, key=lambda one: (
+        one.until is None, one.until or now, one.window or ""))
+
+
+def opening_of(
+    text: str | None, now: datetime.datetime, *, ahead: bool
+) -> windows.OpenWindow | None:
+    """The opening that is open; None: there is none.
+
+    :param text: of the window; None: it is always open
+    :param ahead: or else the next one
+    """
+    if text is None:
+        return windows.OpenWindow(now - A_DAY, now)
+    try:
+        window = windows.parse_window(text)
+    except windows.WindowError as error:
+        LOG.warning("Groups are not mended: %s", error)
+        return None
+    opening = windows.is_open(window, now)
+    if opening is None and ahead:
+        opening = windows.next_open(window, now)
+    return opening
+
+
+def held(
+    live: Iterable[core_groups.Plan], window: str | None
+) -> dict[str, core_groups.Plan]:
+    """Group -> the live plan of this window that mends it."""
+    return {
+        group: plan for plan in live if plan.window == window
+        for group in plan.groups}
