@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the unit tests run."""
 
+import os
+
 import hypothesis
 from oslo_service import backend
 
@@ -14,5 +16,9 @@ hypothesis.settings.register_profile(
     "aacloud",
     deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    # The same examples each time in CI, where a failure must tell of the
+    # change; everywhere else new ones are looked for.
+    derandomize=bool(os.environ.get("CI")),
+    print_blob=True,
 )
 hypothesis.settings.load_profile("aacloud")
