@@ -122,8 +122,8 @@ class Step:
     """One move of a plan.
 
     :ivar number: from 1; done one by one in this order, all is well
-    :ivar after: the steps that must have ended before this one starts; what
-        is not named here may be under way meanwhile
+    :ivar after: the steps that must have ended before this one starts; all
+        others that they do not wait for may be in any state meanwhile
     :ivar why: what it is good for, a sentence each
     """
 

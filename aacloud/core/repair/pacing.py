@@ -1,17 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which steps must wait for which, and how many may be under way at once.
-
-A step waits for those before it in the order that it needs, or whose being
-under way could make it break a rule. It is enough to look at the two ends of
-what may happen: each domain at its fullest (all that may have come, nobody
-gone) and at its emptiest.
-"""
+"""How many steps may be under way at once, and which may start now."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Collection
-from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 
@@ -20,129 +12,6 @@ from aacloud.core.repair.model import RepairHost
 from aacloud.core.repair.model import RepairLimits
 from aacloud.core.repair.model import RepairProblem
 from aacloud.core.repair.model import Step
-from aacloud.core.repair.state import size_of
-from aacloud.core.repair.state import State
-from aacloud.core.repair.state import Unit
-from aacloud.core.rules import RuleKind
-
-
-class Waits:
-    """Finds out for one step after the other what it waits for.
-
-    The state is moved along: it is at the end of the steps seen so far.
-    """
-
-    def __init__(self, state: State) -> None:
-        self._state = state
-        self._moves: list[tuple[str, str, str]] = []
-        #: For each step, as bits, all that has ended when it starts.
-        self._before: list[int] = []
-        self._last: dict[str, int] = {}
-        self._from: dict[str, list[int]] = {}
-        self._room: dict[str, list[int]] = {
-            host: list(free) for host, free in state.free.items()}
-        self._in_unit: dict[int, list[int]] = {}
-
-    def add(self, uuid: str, host: str) -> tuple[int, ...]:
-        """The next step; the numbers, from 0, of those it waits for."""
-        state = self._state
-        source = state.place[uuid]
-        number = len(self._moves)
-        state.move(uuid, host)
-        self._moves.append((uuid, source, host))
-        before = 0
-        direct: list[int] = []
-
-        def wait(other: int) -> None:
-            nonlocal before
-            if not before >> other & 1:
-                direct.append(other)
-                before |= self._before[other] | 1 << other
-
-        if uuid in self._last:
-            wait(self._last[uuid])
-        self._wait_for_room(uuid, host, wait, lambda: before)
-        for unit in state.units_of.get(uuid, ()):
-            if not unit.hard:
-                continue
-            a = state.spot(source)[unit.level]
-            b = state.spot(host)[unit.level]
-            if a == b:
-                continue
-            steps = self._in_unit.setdefault(unit.number, [])
-            beside = [n for n in steps if not before >> n & 1]
-            if beside and not self._safe(unit, [*beside, number]):
-                for other in reversed(beside):
-                    wait(other)
-            steps.append(number)
-        self._before.append(before)
-        self._last[uuid] = number
-        self._from.setdefault(source, []).append(number)
-        return tuple(sorted(
-            one for one in direct
-            if not any(self._before[other] >> one & 1 for other in direct)))
-
-    def _wait_for_room(
-        self, uuid: str, host: str, wait: Callable[[int], None],
-        before: Callable[[], int],
-    ) -> None:
-        """Wait for as many to leave the host as the server needs."""
-        servers = self._state.servers
-        size = size_of(servers[uuid])
-        room = list(self._room[host])
-        left = self._from.get(host, [])
-        for other in left:
-            if before() >> other & 1:
-                _add(room, size_of(servers[self._moves[other][0]]))
-        for other in left:
-            if all(need <= free for need, free in zip(
-                    size, room, strict=True)):
-                break
-            if not before() >> other & 1:
-                known = before()
-                wait(other)
-                for more in left:
-                    if before() >> more & 1 and not known >> more & 1:
-                        _add(room, size_of(
-                            servers[self._moves[more][0]]))
-        # Whoever comes later finds this room taken.
-        mine = self._room[host]
-        for axis in range(3):
-            mine[axis] -= size[axis]
-
-    def _safe(self, unit: Unit, steps: Sequence[int]) -> bool:
-        """Whether these may be under way in any order and at once."""
-        level, rule = unit.level, unit.rule
-        ends = []
-        for number in steps:
-            _, source, host = self._moves[number]
-            ends.append((self._state.spot(source)[level],
-                         self._state.spot(host)[level]))
-        if rule.kind is RuleKind.FENCE:
-            return all(b in unit.names for _, b in ends)
-        if rule.kind is RuleKind.TOGETHER:
-            return len({b for _, b in ends}) == 1
-        high, low = dict(unit.counts), dict(unit.counts)
-        for a, b in ends:
-            high[a] = high.get(a, 0) + 1
-            low[b] = low.get(b, 0) - 1
-        limit = rule.max_per_domain
-        if limit is not None and any(high[b] > limit for _, b in ends):
-            return False
-        if rule.max_skew is None:
-            return True
-        eligible = unit.eligible
-        most = max((n for name, n in high.items() if name in eligible),
-                   default=0)
-        least = 0
-        if not unit.short and all(low.get(name) for name in eligible):
-            least = min(low[name] for name in eligible)
-        return most - least <= rule.max_skew
-
-
-def _add(room: list[int], size: Iterable[int]) -> None:
-    for axis, value in enumerate(size):
-        room[axis] += value
 
 
 def ready_steps(

@@ -31,13 +31,13 @@ from aacloud.core.repair.model import RepairLimits
 from aacloud.core.repair.model import RepairPlan
 from aacloud.core.repair.model import RepairProblem
 from aacloud.core.repair.model import Step
-from aacloud.core.repair.pacing import Waits
 from aacloud.core.repair.reasons import Explainer
 from aacloud.core.repair.reasons import why
 from aacloud.core.repair.rooms import Rooms
 from aacloud.core.repair.state import State
 from aacloud.core.repair.tree import Bound
 from aacloud.core.repair.tree import Places
+from aacloud.core.repair.waiting import Waits
 
 #: The part of the time that is kept for the order and the reasons.
 RESERVED = 0.1

@@ -46,7 +46,8 @@ def run(what: RepairProblem, choose) -> int:
         assert ready or busy
         number = choose(ready, sorted(busy))
         move = steps[number].move
-        before = world.excesses(places)
+        # As if it had not begun: that is what it must not make worse.
+        before = world.excesses({**places, move.server: (move.source,)})
         if number in busy:
             busy.remove(number)
             ended.add(number)

@@ -8,6 +8,7 @@ rules alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 import dataclasses
 
 from hypothesis import strategies as st
@@ -213,7 +214,14 @@ RULES = [
 @st.composite
 def worlds(
     draw: st.DrawFn, most: int = 5, pins: bool = True,
+    texts: Sequence[str] = RULES, rooms: Sequence[int] = (9, 9, 2, 1, 0, -1),
 ) -> RepairProblem:
+    """
+    :param most: servers
+    :param pins: some cannot be moved, or only to some hosts
+    :param texts: of the rules
+    :param rooms: memory that is free on a host
+    """
     top = draw(st.sampled_from(TOPOLOGIES))
     names = sorted(top.hosts)
     count = draw(st.integers(2, most))
@@ -221,12 +229,12 @@ def worlds(
     where = {uuid: draw(st.sampled_from(names)) for uuid in uuids}
     groups = []
     for number in range(draw(st.integers(1, 3))):
-        texts = draw(st.lists(
-            st.sampled_from(RULES), min_size=1, max_size=2, unique=True))
+        chosen = draw(st.lists(
+            st.sampled_from(texts), min_size=1, max_size=2, unique=True))
         flags = [draw(st.sampled_from(["", "", "", ":prefer"]))
-                 for _ in texts]
+                 for _ in chosen]
         groups.append(group(
-            f"g{number}", [t + f for t, f in zip(texts, flags, strict=True)],
+            f"g{number}", [t + f for t, f in zip(chosen, flags, strict=True)],
             draw(st.lists(st.sampled_from(uuids), min_size=1, unique=True)),
             draw(st.sampled_from(
                 ["repair", "repair", "repair", "enforce", "report"])),
@@ -234,7 +242,7 @@ def worlds(
     hosts = {}
     for name in names:
         hosts[name] = {
-            "free_memory_mb": draw(st.sampled_from([9, 9, 2, 1, 0, -1])),
+            "free_memory_mb": draw(st.sampled_from(rooms)),
             "takes": draw(st.sampled_from([True] * 6 + [False]))}
     servers: dict[str, dict] = {}
     for uuid in uuids:
