@@ -26,6 +26,8 @@ class StoredReport:
 
     :ivar state: a state of ``rules.GroupState``
     :ivar revision: of the group that was inspected
+    :ivar inspected_at: when it was read where the members are: of two
+        reports the one that began later counts, whenever they are done
     :ivar since: since when the group is in this state
     :ivar report: all that was found, as JSON-able values
     """
@@ -55,7 +57,8 @@ class ServerPlace:
 
 class Inspections:
     """The newest report of each group. No leadership is needed: of two
-    engines that inspected a group the later one counts."""
+    engines that inspected a group the one that read later counts, and none
+    that knew an older revision of the group."""
 
     def __init__(self, database: engine.Database) -> None:
         self._database = database
@@ -81,6 +84,7 @@ class Inspections:
                     _REPORTS.c.state,
                     _REPORTS.c.since,
                     _REPORTS.c.inspected_at,
+                    _REPORTS.c.revision,
                 ),
                 _REPORTS.c.group_id,
                 given,
@@ -88,7 +92,10 @@ class Inspections:
             fresh, changed = [], []
             for group_id, report in sorted(given.items()):
                 old = known.get(group_id)
-                if old and old.inspected_at >= report.inspected_at:
+                if old and (
+                    old.inspected_at >= report.inspected_at
+                    or old.revision > report.revision
+                ):
                     continue
                 same = old is not None and old.state == report.state
                 since = old.since if old and same else report.inspected_at

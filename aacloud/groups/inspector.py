@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Sequence
+import datetime
 import logging
 import threading
 
@@ -230,10 +231,15 @@ class Inspector:
         changed = self._kept.save(
             [reports.stored(report) for report in found])
         self._places.save(
-            reports.places(known, sight, self._clock.utcnow()))
+            reports.places(known, sight, self._read_at(sight)))
         for group_id, before, after in changed:
             self._tell(known[group_id], by_id[group_id], before, after)
         return found
+
+    def _read_at(self, sight: sights.Sight) -> datetime.datetime:
+        age = self._clock.monotonic() - sight.read_at
+        return self._clock.utcnow() - datetime.timedelta(
+            seconds=max(0.0, age))
 
     def _tell(
         self,

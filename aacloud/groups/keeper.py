@@ -165,7 +165,13 @@ class Keeper:
             self._reconciled_at = now
         self._catalogue.refresh()
         groups = list(self._catalogue.all().values())
-        if not reconcile:
+        if reconcile:
+            # These groups are younger than the look at the servers: who was
+            # born into one meanwhile counts.
+            sight = self._reader.completed(sight, {
+                member for group in groups for member in group.members
+                if group.mode is not rules.GroupMode.OFF})
+        else:
             _, sight = self._inspector.look(groups)
         found = self._inspector.keep(
             groups, sight, explain_s=EXPLAIN_S if sight.whole else 0.0)

@@ -53,7 +53,7 @@ def stored(report: group_messages.Report) -> inspections.StoredReport:
     """A report as the database keeps it."""
     return inspections.StoredReport(
         group_id=report.group_id, state=report.state,
-        revision=report.revision, inspected_at=report.at,
+        revision=report.revision, inspected_at=report.read_at,
         report=group_messages.report_body(report))
 
 

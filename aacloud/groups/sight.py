@@ -103,6 +103,18 @@ class Reader:
         """
         return frozenset(uuids) - set(self._one_by_one(uuids, full=False))
 
+    def completed(self, sight: Sight, uuids: Collection[str]) -> Sight:
+        """The same look, with those of these servers that it lacks.
+
+        They were born, or joined, after the others were read.
+
+        :raises cloud_errors.CloudError: not all of them could be read
+        """
+        if sight.servers.keys() >= set(uuids):
+            return sight
+        return dataclasses.replace(
+            self._with_missing(sight, uuids, full=True), whole=sight.whole)
+
     def _with_missing(
         self, sight: Sight, uuids: Collection[str], full: bool
     ) -> Sight:

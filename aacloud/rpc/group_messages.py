@@ -101,6 +101,11 @@ class Report:
     names: Mapping[str, str] = dataclasses.field(default_factory=dict)
     sought_at: datetime.datetime | None = None
 
+    @property
+    def read_at(self) -> datetime.datetime:
+        """When Nova was asked where the members are, aware UTC."""
+        return self.at - datetime.timedelta(seconds=self.age_s)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PlanStep:

@@ -187,7 +187,7 @@ class Resource(base.Resource):
             if shown["state"] != fresh.state:
                 shown["state_since"] = views.moment(fresh.at)
             shown["state"] = fresh.state
-            shown["inspected_at"] = views.moment(fresh.at)
+            shown["inspected_at"] = views.moment(fresh.read_at)
             places.update(_places(fresh))
         return {
             "group": shown,
@@ -243,7 +243,7 @@ def _places(
             project_id="",
             hosts=hosts,
             vm_state="",
-            seen_at=report.at,
+            seen_at=report.read_at,
         )
         for server, hosts in report.places.items()
     }

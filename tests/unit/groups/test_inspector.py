@@ -120,3 +120,71 @@ def test_a_deleted_group_is_forgotten(stage):
     stage.store.delete(group, by="ann")
     engine.keeper._pruned_at = float("-inf")
     stage.run(lambda: not stage.kept.list())
+
+
+def during_the_list(stage, happens):
+    """Let something happen after Nova listed all servers, before its answer
+    is there."""
+    list_all = stage.cloud.servers_all
+
+    def slow():
+        found = list_all()
+        stage.time.go_to(stage.time.now + 5.0)
+        stage.cloud.servers_all = list_all
+        happens()
+        stage.time.go_to(stage.time.now + 5.0)
+        return found
+
+    stage.cloud.servers_all = slow
+
+
+def test_who_is_born_during_a_reconciliation_counts(stage):
+    group = stage.group("spread:host", members={"s1": "dc1-r1-h1"},
+                        mode=Mode.REPORT)
+    engine = stage.engine().lead()
+
+    def birth():
+        stage.cloud.born("s2", "dc1-r1-h1", "web")
+        engine.membership.join("s2", "p", ["web"])
+
+    during_the_list(stage, birth)
+    engine.keeper.look()
+    assert stage.state(group) == "violating"
+    assert stage.kept.get(group).report["places"]["s2"] == ["dc1-r1-h1"]
+    assert engine.places.list()["s2"].hosts == ("dc1-r1-h1",)
+
+
+def test_the_report_that_was_read_last_counts(stage):
+    """Not the one that was ready last."""
+    group = stage.group("spread:host", mode=Mode.REPORT, members={
+        "s1": "dc1-r1-h1", "s2": "dc1-r1-h2"})
+    engine, other = stage.engine("one").lead(), stage.engine("two")
+
+    def move():
+        stage.cloud.dies("s2")
+        stage.cloud.born("s2", "dc1-r1-h1")
+        (found,) = other.answers.inspect([group], 20.0)
+        assert found.state == "violating"
+
+    during_the_list(stage, move)
+    engine.keeper.look()
+    assert engine.notes.told == []
+    assert stage.state(group) == "violating"
+    assert engine.places.list()["s2"].hosts == ("dc1-r1-h1",)
+    kept = stage.kept.get(group)
+    stage.run(lambda: stage.kept.get(group).inspected_at > kept.inspected_at)
+    assert stage.state(group) == "violating"
+
+
+def test_no_report_of_an_older_revision_counts(stage):
+    group = stage.group("spread:host", mode=Mode.REPORT, members={
+        "s1": "dc1-r1-h1", "s2": "dc1-r1-h1"})
+    engine = stage.engine()
+    engine.catalogue.refresh()
+    older = engine.inspector.look(engine.catalogue.some([group]))
+    stage.store.remove_members(group, ["s2"], by="ann")
+    (found,) = engine.answers.inspect([group], 20.0)
+    assert found.state == "compliant"
+    stage.time.go_to(stage.time.now + 5.0)
+    engine.inspector.keep(older[0], engine.reader.some(["s1", "s2"]))
+    assert stage.state(group) == "compliant"
