@@ -87,7 +87,9 @@ class Cluster:
         first.start("--wsrep-new-cluster")
         second.start()
         deadline = time.monotonic() + mariadb.START_TIMEOUT
-        while self.state(second) != ("Synced", "2"):
+        while any(
+            self.state(node) != ("Synced", "2") for node in (first, second)
+        ):
             if time.monotonic() > deadline:
                 raise RuntimeError(
                     f"the second node did not join: {second.log.read_text()}"

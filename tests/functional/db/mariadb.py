@@ -176,8 +176,22 @@ def drop_database(database_url: str) -> None:
     _execute(url.set(database=None), f"DROP DATABASE {url.database}")
 
 
+#: A cluster refuses for a moment: not ready, lock wait, lost to another node.
+PASSING = frozenset({1047, 1205, 1213})
+
+
 def _execute(url: sa.URL, statement: str) -> None:
     engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(statement)
+    deadline = time.monotonic() + START_TIMEOUT
+    while True:
+        try:
+            with engine.connect() as connection:
+                connection.exec_driver_sql(statement)
+            break
+        except sa.exc.DBAPIError as error:
+            code = error.orig.args[0] if error.orig is not None else None
+            if code not in PASSING or time.monotonic() > deadline:
+                raise
+            # Nothing tells when it will take it: ask again.
+            time.sleep(0.1)
     engine.dispose()

@@ -37,13 +37,27 @@ def engine_at(url: str, name: str, sync_wait: int) -> Iterator[worlds.Engine]:
     database.dispose()
 
 
+def campaign(engine: worlds.Engine) -> None:
+    """Take over, again when the last takeover was not seen here yet.
+
+    Nothing was written then, and engines do the same.
+    """
+    for _ in range(20):
+        try:
+            engine.take_over()
+        except errors.StaleJournal:
+            continue
+        return
+    raise AssertionError("it never led")
+
+
 class CausalReads:
     """What is asserted by reading has to be there at the other node."""
 
     @pytest.fixture
     def leader(self, urls: tuple[str, str]) -> Iterator[worlds.Engine]:
         for one in engine_at(urls[0], "dc1-ha", 1):
-            one.take_over()
+            campaign(one)
             yield one
 
     @pytest.fixture
@@ -76,27 +90,13 @@ class TestLostAnswers(CausalReads, lost_answer_cases.LostAnswerCases):
     pass
 
 
-def campaign(engine: worlds.Engine) -> None:
-    """Take over, again when the last takeover was not seen here yet.
-
-    Nothing was written then, and engines do the same.
-    """
-    for _ in range(20):
-        try:
-            engine.take_over()
-        except errors.StaleJournal:
-            continue
-        return
-    raise AssertionError("it never led")
-
-
 class TestWithoutCausalReads:
     """As most clouds run it: no node waits for what others committed."""
 
     @pytest.fixture
     def leader(self, urls: tuple[str, str]) -> Iterator[worlds.Engine]:
         for one in engine_at(urls[0], "dc1-ha", 0):
-            one.take_over()
+            campaign(one)
             yield one
 
     @pytest.fixture
