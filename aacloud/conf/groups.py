@@ -204,8 +204,9 @@ that no two rules throw it to and fro.
         min=0,
         mutable=True,
         help="""
-How many further plans may be made in one opening of a window for what the
-plan before left broken.
+How many further plans a group may have in one opening of a window, for what
+the plan before left broken. Plans that were made ahead count for the opening
+that they were for.
 """,
     ),
     cfg.IntOpt(
@@ -222,7 +223,8 @@ plan before left broken.
         mutable=True,
         help="""
 Seconds after which a plan that is not through is given up. What is still
-broken then is planned anew.
+broken then is planned anew. A plan for a window that closes later lasts until
+then, and so does its approval.
 """,
     ),
     cfg.FloatOpt(

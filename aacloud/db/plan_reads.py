@@ -77,6 +77,8 @@ class PlanReads:
         project_id: str | None = None,
         is_open: bool | None = None,
         created_since: datetime.datetime | None = None,
+        closed_since: datetime.datetime | None = None,
+        window: Collection[str | None] = (),
         limit: int | None = None,
         marker: str | None = None,
     ) -> tuple[core_groups.Plan, ...]:
@@ -84,6 +86,8 @@ class PlanReads:
 
         :param states: any of these; empty means all
         :param is_open: only open ones (drafts too) or only closed ones
+        :param closed_since: only those that ended since then
+        :param window: of these windows, by their texts; empty means all
         :param limit: at most so many
         :param marker: id of the last plan of the page before
         :raises errors.NotFound: there is no plan with the marker's id
@@ -105,6 +109,20 @@ class PlanReads:
             )
         if created_since is not None:
             wanted.append(_PLANS.c.created_at >= created_since)
+
+        if closed_since is not None:
+            wanted.append(_PLANS.c.closed_at >= closed_since)
+        if window:
+            wanted.append(
+                sa.or_(
+                    *(
+                        _PLANS.c.window.is_(None)
+                        if text is None
+                        else _PLANS.c.window == text
+                        for text in window
+                    )
+                )
+            )
 
         def work(connection: sa.Connection) -> tuple[core_groups.Plan, ...]:
             after: list[sa.ColumnElement[bool]] = []

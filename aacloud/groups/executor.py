@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from concurrent import futures
 import datetime
 import logging
+from typing import Any
 
 from oslo_config import cfg
 
@@ -43,6 +44,7 @@ from aacloud.groups import ledger as ledgers
 from aacloud.groups import metrics
 from aacloud.groups import policies
 from aacloud.groups import rechecking
+from aacloud.groups import seasons
 from aacloud.groups import under_way
 from aacloud.rpc import rates
 
@@ -217,8 +219,11 @@ class Executor:
                 state.value: sum(step.state is state for step in steps)
                 for state in core_groups.StepState
                 if any(step.state is state for step in steps)}
+        columns: dict[str, Any] = {"summary": summary}
+        if to is core_groups.PlanState.APPROVED:
+            columns["expires_at"] = self._lasts_until(plan)
         try:
-            self._plans.advance(plan, to, event_text=text, summary=summary)
+            self._plans.advance(plan, to, event_text=text, **columns)
         except db_errors.Duplicate as error:
             self._wait(plan, (f"{error}: stop one of them",))
             return IDLE_S
@@ -231,6 +236,16 @@ class Executor:
             self._under_way.drop(plan.id)
             self._recheck(plan.groups)
         return SHORTEST_S
+
+    def _lasts_until(self, plan: core_groups.Plan) -> datetime.datetime:
+        """When an approved plan is too old: not before its window closes."""
+        if plan.window is None:
+            return plan.expires_at
+        opening = seasons.opening_of(
+            plan.window, self._clock.utcnow(), ahead=True)
+        if opening is None:
+            return plan.expires_at
+        return max(plan.expires_at, opening.closes_at)
 
     def _skip(
         self,

@@ -148,7 +148,8 @@ class Repairer:
                 state=core_groups.PlanState.AWAITING_APPROVAL
                 if self._conf.aacloud_groups.repair_approval
                 else core_groups.PlanState.APPROVED,
-                window=season.window, by=BY,
+                window=season.window, by=BY, until=season.until,
+                opening=seasons.key(season),
                 replan_of=next((
                     one for one in before if ids & set(one.groups)), None))
         except db_errors.Duplicate as error:
@@ -178,9 +179,10 @@ class Repairer:
         first."""
         return [
             plan for plan in self._plans.list(
-                scope=CLOUD, created_since=season.since)
-            if plan.window == season.window
-            and plan.state is not core_groups.PlanState.DRAFT
+                scope=CLOUD, is_open=False, window=(season.window,),
+                # Those for a window may have been made long before it.
+                closed_since=season.since if season.window is None else None)
+            if plan.window == season.window and seasons.tried(plan, season)
             and plan.summary.get("superseded") is None
             and not _succeeded(plan)]
 
@@ -310,9 +312,12 @@ class Repairer:
                 self._supersede(
                     plan, f"{by} asked for another plan of its groups. What "
                     "that leaves broken is planned anew")
+        opening = seasons.opening_of(
+            window, self._clock.utcnow(), ahead=True)
         return self._store(
             found, sight, scope=scope, groups=wanted, state=state,
-            window=window, by=by, project_id=project_id), found
+            window=window, by=by, project_id=project_id,
+            until=None if opening is None else opening.closes_at), found
 
     def _window(self, wanted: Sequence[rules.Group]) -> str | None:
         """The window of groups that are mended together; None: any time.
@@ -381,18 +386,29 @@ class Repairer:
         state: core_groups.PlanState,
         window: str | None,
         by: str,
+        until: datetime.datetime | None,
+        opening: str = "",
         project_id: str | None = None,
         replan_of: core_groups.Plan | None = None,
     ) -> core_groups.Plan:
-        lifetime = datetime.timedelta(
+        """Put a plan down.
+
+        :param until: when its window closes: it is not too old before
+        :param opening: that of its window which it is made for
+        """
+        expires_at = self._clock.utcnow() + datetime.timedelta(
             seconds=self._conf.aacloud_groups.plan_lifetime)
+        if until is not None:
+            expires_at = max(expires_at, until)
         stored = self._plans.create(
             scope, [self._step(step, sight) for step in plan.steps],
-            state=state, expires_at=self._clock.utcnow() + lifetime,
+            state=state, expires_at=expires_at,
             revision=max((one.revision for one in groups), default=0),
             created_by=by, groups=[one.id for one in groups], window=window,
             project_id=project_id, replan_of=replan_of,
-            summary=reports.plan_summary(plan),
+            summary={
+                **reports.plan_summary(plan),
+                **({seasons.OPENING: opening} if opening else {})},
             event_text=(
                 f"{plan.moves} moves mend {len(groups)} groups: their excess "
                 f"is {plan.excess_before}, it will be {plan.excess_after}; "

@@ -17,6 +17,13 @@ LOG = logging.getLogger(__name__)
 
 #: Without a window the limits of a window hold for so long.
 A_DAY = datetime.timedelta(hours=24)
+#: What a plan's summary says of the opening that the plan was made for.
+OPENING = "opening"
+#: The same without a window.
+ANY = "any"
+
+_NOT_BEGUN = frozenset({
+    core_groups.StepState.PENDING.value, core_groups.StepState.SKIPPED.value})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,6 +86,26 @@ def opening_of(
     if opening is None and ahead:
         opening = windows.next_open(window, now)
     return opening
+
+
+def key(season: Season) -> str:
+    """What a plan keeps of the opening that it is for."""
+    return ANY if season.window is None else season.since.isoformat()
+
+
+def tried(plan: core_groups.Plan, season: Season) -> bool:
+    """Whether a plan that has ended was a try to mend in this opening.
+
+    One that was made for it was, also when it was given up before. One that
+    was made for an earlier opening was when it moved servers in this one.
+    """
+    if plan.summary.get(OPENING) == key(season) and (
+        season.window is not None or plan.created_at >= season.since
+    ):
+        return True
+    return (
+        plan.closed_at is not None and plan.closed_at >= season.since
+        and bool(set(plan.summary.get("steps") or ()) - _NOT_BEGUN))
 
 
 def held(

@@ -312,6 +312,18 @@ class PlanCases:
         assert one.plans.list(is_open=False) == (closed,)
         assert one.plans.list(states=[P.STOPPED, P.DONE]) == (closed,)
         assert one.plans.list(created_since=made[2].created_at) == newest[:2]
+        at = closed.closed_at
+        assert at is not None
+        assert one.plans.list(closed_since=at) == (closed,)
+        late = at + datetime.timedelta(seconds=1)
+        assert one.plans.list(closed_since=late) == ()
+        text = "cron:0 1 * * 6;duration=4h"
+        windowed = one.make(scope="g9", window=text)
+        assert one.plans.list(window=[text]) == (windowed,)
+        rest = (*newest[:3], closed)
+        assert one.plans.list(window=[None]) == rest
+        assert one.plans.list(window=[text, None]) == (windowed, *rest)
+        one.plans.advance(windowed, P.STOPPED, event_text="x")
         assert one.plans.live() == newest[:3]
         with pytest.raises(errors.NotFound):
             one.plans.list(marker="nobody")

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 
 from aacloud.core import groups as core_groups
 from aacloud.core import recovery
+from aacloud.rpc import groups_server
 from tests.unit.groups import scripted_cloud
 from tests.unit.groups.stage import Mode
 from tests.unit.groups.stage import State
@@ -179,6 +182,79 @@ class TestWindow:
         stage.run_for(60.0)
         assert not stage.cloud.live
         assert "the window closes" in stage.plan().waiting
+
+
+class TestFarWindow:
+    """It opens after plans are too old."""
+
+    #: On Wednesdays; the stage's clock begins on a Sunday, at noon.
+    FAR = "cron:0 3 * * 3;duration=2h;tz=UTC"
+    DAY = 24 * 3600.0
+    OPENS = 2 * DAY + 15 * 3600.0
+
+    def plan(self, make_stage, **options):
+        stage = make_stage(
+            repair_approval=True, plan_lifetime=3600.0, **options)
+        group = stage.group("spread:host", members=CROWDED, window=self.FAR)
+        stage.engine().lead()
+        stage.run(stage.plan_is(State.AWAITING_APPROVAL))
+        assert stage.plan().expires_at > (
+            stage.plan().created_at + datetime.timedelta(days=2))
+        return stage, group
+
+    def test_the_approval_holds(self, make_stage):
+        stage, group = self.plan(make_stage)
+        stage.order(Command.APPROVE)
+        stage.run(stage.plan_is(State.APPROVED))
+        stage.time.go_by(2 * self.DAY)
+        stage.run_for(60.0)
+        assert stage.plan().state is State.APPROVED
+        assert not stage.cloud.live
+        stage.time.go_by(self.OPENS - 2 * self.DAY)
+        stage.run(stage.is_(group, "compliant"))
+        assert len(stage.all_plans()) == 1
+
+    def test_it_ends_with_its_window(self, make_stage):
+        stage, _ = self.plan(make_stage, max_replans=0)
+        plan = stage.plan()
+        stage.time.go_to(
+            stage.time.now + (plan.expires_at - plan.created_at)
+            .total_seconds() + 60.0)
+        stage.run(
+            lambda: stage.plans.get(plan.id).state is State.EXPIRED)
+        # The next window has a plan of its own, and a count of its own.
+        stage.run(lambda: len(stage.all_plans()) == 2)
+
+    def test_a_draft_that_is_approved_lasts_as_long(self, make_stage):
+        stage = make_stage(plan_lifetime=3600.0)
+        group = stage.group(
+            "spread:host", members=CROWDED, window=self.FAR,
+            mode=Mode.ENFORCE)
+        engine = stage.engine().lead()
+        made = engine.answers.repair(groups_server.RepairQuestion(
+            group, True, "ann", "p"), 20.0)
+        stage.order(Command.APPROVE)
+        stage.run(stage.plan_is(State.APPROVED))
+        stage.time.go_by(self.DAY)
+        stage.run_for(60.0)
+        assert stage.plans.get(made.id).state is State.APPROVED
+
+    def test_plans_made_ahead_count_for_their_window(self, make_stage):
+        """Each time it is stopped one more is made, until it is enough."""
+        stage, _ = self.plan(make_stage, max_replans=1)
+        stage.order(Command.STOP)
+        stage.run(lambda: len(stage.all_plans()) == 2)
+        assert stage.plan().replan_of == stage.all_plans()[0].id
+        stage.order(Command.STOP)
+        stage.run(stage.plan_is(State.STOPPED))
+        stage.run_for(120.0)
+        assert len(stage.all_plans()) == 2
+        # In the window itself it is enough, too; the next one is another.
+        stage.time.go_by(self.OPENS)
+        stage.run_for(60.0)
+        assert len(stage.all_plans()) == 2
+        stage.time.go_by(self.DAY)
+        stage.run(lambda: len(stage.all_plans()) == 3)
 
 
 class TestOrders:
