@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Mapping
 import dataclasses
 import datetime
 
@@ -125,6 +126,29 @@ class Quotas:
                 used(connection, project_id),
             ),
         )
+
+    def limits(self) -> Mapping[str, Quota]:
+        """Project -> what it may have, of those for which that was set."""
+        table = group_rows.QUOTA
+        query = sa.select(
+            table.c.project_id, table.c["groups"], table.c.members
+        )
+        found = self._database.read(
+            "quotas", lambda connection: connection.execute(query).all()
+        )
+        default = self._default()
+        return {
+            project_id: Quota(
+                default.groups if groups is None else groups,
+                default.members if members is None else members,
+            )
+            for project_id, groups, members in found
+        }
+
+    @property
+    def default(self) -> Quota:
+        """What holds where nothing was set."""
+        return self._default()
 
     def set(
         self,

@@ -30,11 +30,13 @@ from aacloud.db import groups as stores
 from aacloud.db import inspections
 from aacloud.db import migration
 from aacloud.db import plans as plan_stores
+from aacloud.db import quotas
 from aacloud.db import schedulers
 from aacloud.groups import answers
 from aacloud.groups import catalogue as catalogues
 from aacloud.groups import executor as executors
 from aacloud.groups import explaining
+from aacloud.groups import fullness
 from aacloud.groups import inspector as inspectors
 from aacloud.groups import keeper as keepers
 from aacloud.groups import membership as memberships
@@ -142,7 +144,11 @@ class GroupsDaemon:
                     store, self._catalogue, reader, cloud, self._inspector,
                     self._repairer, self._plans, words,
                     snapshots.SnapshotMaker(
-                        self._catalogue, self._watcher, clock),
+                        self._catalogue, self._watcher, fullness.Fullness(
+                            self._catalogue, quotas.Quotas(
+                                self._database,
+                                default=lambda: policies.quota(conf)),
+                            clock), clock),
                     member=self._member, leads=self._lease.valid,
                     forward=self._forward, stop=self._stop, clock=clock),
                 name=self._member),

@@ -80,9 +80,7 @@ class Membership:
         for hint in hints:
             try:
                 group = self._store.find(hint, project_id=project_id)
-                came = self._store.add_members(
-                    group.id, {server: project_id}, by=BY,
-                    origin=stores.Origin.HINT, check_quota=False)
+                came = self._admit(group.id, server, project_id)
             except db_errors.NotFound:
                 # Also when it was deleted between the two.
                 self._unknown(server, project_id, hint)
@@ -97,6 +95,34 @@ class Membership:
         if joined:
             self._recheck(joined)
         return tuple(joined)
+
+    def _admit(
+        self, group: str, server: str, project_id: str
+    ) -> stores.Joined:
+        """Let a server in that was born with a hint, whatever the quota.
+
+        The filter refuses such births. One that it did not know of yet, and
+        one that came past it, lies as the group's rules want it: left out of
+        the group it would not count for those that come after it.
+
+        :raises db_errors.NotFound: there is no such group
+        """
+        try:
+            return self._store.add_members(
+                group, {server: project_id}, by=BY,
+                origin=stores.Origin.HINT)
+        except db_errors.QuotaExceeded as error:
+            metrics.HINTS.labels("over-quota").inc()
+            held_back = self._pace.due(("quota", project_id))
+            if held_back is not None:
+                LOG.warning(
+                    "Server %s was born into group %s although %s; it is a "
+                    "member. Raise the quota ('openstack ha group quota "
+                    "set'), or let servers leave%s", server, group, error,
+                    self._pace.text(held_back))
+        return self._store.add_members(
+            group, {server: project_id}, by=BY, origin=stores.Origin.HINT,
+            check_quota=False)
 
     def forget(self, servers: Collection[str]) -> tuple[str, ...]:
         """Take servers that Nova deleted out of all groups.

@@ -8,6 +8,7 @@ from typing import Any
 from aacloud.coordination import clock as clocks
 from aacloud.core import topology as topologies
 from aacloud.groups import catalogue as catalogues
+from aacloud.groups import fullness as fullnesses
 from aacloud.groups import surroundings as around
 from aacloud.rpc import snapshot as snapshots
 
@@ -19,10 +20,12 @@ class SnapshotMaker:
         self,
         catalogue: catalogues.Catalogue,
         watcher: around.Watcher,
+        fullness: fullnesses.Fullness,
         clock: clocks.Clock | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._watcher = watcher
+        self._fullness = fullness
         self._clock = clock or clocks.Clock()
         self._digest: tuple[topologies.Topology, str] | None = None
 
@@ -36,6 +39,8 @@ class SnapshotMaker:
         :raises db_errors.DatabaseError: the groups could not be read
         """
         self._catalogue.refresh()
+        # Before the groups: whoever fills a project is a member in them.
+        full_projects = self._fullness.projects()
         revision, groups, gone, full = self._catalogue.since(known)
         here = self._watcher.known()
         news = here is not None and (
@@ -48,7 +53,8 @@ class SnapshotMaker:
             gone=gone,
             topology=here.topology if here is not None and news else None,
             dead_dcs=None if here is None else here.dead_dcs,
-            closed_hosts=None if here is None else here.closed))
+            closed_hosts=None if here is None else here.closed,
+            full_projects=full_projects))
 
     def _digest_of(self, topology: topologies.Topology) -> str:
         known = self._digest

@@ -24,12 +24,14 @@ snapshot::
                  "rules": [<rules.rule_to_dict>, …], "members": [<uuid>, …]},
                 …],
      "dead_dcs": ["dc2"], "closed_hosts": ["dc1-r1-h3"],
+     "full_projects": ["5f0c…"],
      "topology": {"dc1-r1-h1": ["dc1-r1", "dc1"], …}}
 
 With ``"since": 15`` it is what changed after revision 15, and ``"gone"``
-names the groups that were deleted. ``topology``, ``dead_dcs`` and
-``closed_hosts`` (hosts that take no servers for long) may be left out or
-null: they are as they were. A snapshot of another ``format`` is refused.
+names the groups that were deleted. ``topology``, ``dead_dcs``,
+``closed_hosts`` (hosts that take no servers for long) and ``full_projects``
+(they may have no more members) may be left out or null: they are as they
+were. A snapshot of another ``format`` is refused.
 
 ``topology`` in the question is the digest of what the scheduler has; the
 topology is told whenever it is not that of the engine, also to a scheduler
@@ -78,6 +80,8 @@ class Snapshot:
     :ivar topology: None when it is as it was
     :ivar dead_dcs: data centres that are lost; None when as they were
     :ivar closed_hosts: hosts that take no servers for long; None: as before
+    :ivar full_projects: projects that may have no more members of groups;
+        None: as before
     :ivar skipped: ids of groups that are not understood here, such as those
         with a kind of rule that a newer engine knows
     """
@@ -90,6 +94,7 @@ class Snapshot:
     topology: core_topology.Topology | None = None
     dead_dcs: frozenset[str] | None = None
     closed_hosts: frozenset[str] | None = None
+    full_projects: frozenset[str] | None = None
     skipped: tuple[str, ...] = ()
 
 
@@ -144,6 +149,8 @@ def snapshot_body(snapshot: Snapshot) -> dict[str, Any]:
         body["dead_dcs"] = sorted(snapshot.dead_dcs)
     if snapshot.closed_hosts is not None:
         body["closed_hosts"] = sorted(snapshot.closed_hosts)
+    if snapshot.full_projects is not None:
+        body["full_projects"] = sorted(snapshot.full_projects)
     return body
 
 
@@ -189,6 +196,7 @@ class Reader:
             topology=_topology(body.get("topology")),
             dead_dcs=_names(body, "dead_dcs"),
             closed_hosts=_names(body, "closed_hosts"),
+            full_projects=_names(body, "full_projects"),
             skipped=tuple(skipped),
         )
 

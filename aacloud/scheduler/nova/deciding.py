@@ -13,6 +13,8 @@ a cell does not answer      the same for spread and together; a fence needs
 hint that is not known,     ``[aacloud_scheduler] on_unknown``
 no engine answers
 hint of no group            ``[aacloud_scheduler] unknown_hint``
+hint of a group of a        no host: it would be one member more than the
+project with a full quota   project may have. Not when that may be old news
 a host without its place    ``on_unknown`` of each rule of rack or DC level
 anything fails              the server passes, and is recorded
 ==========================  ================================================
@@ -211,6 +213,8 @@ class Decider:
         if own is not None and own.launched:
             groups, refused, opened = list(asked.joined), None, []
             placing.expected = 1
+        elif refused is None and reading.complete:
+            refused = self._over_quota(view, server, groups)
         for reason in opened:
             self._open(server, (), reason)
         placing.server = server
@@ -221,6 +225,26 @@ class Decider:
             return
         placing.verdict = self._verdict(
             view, server, hosts, placing, groups, reading)
+
+    def _over_quota(
+        self, view: snapshot_client.View | None, server: str,
+        groups: Iterable[rules.Group],
+    ) -> _Refused | None:
+        """What refuses a birth into a group that may have no more members."""
+        if view is None or (
+            self._clock() - view.synced > self._client.settings.max_stale
+        ):
+            return None
+        for group in groups:
+            if (
+                server not in group.members
+                and group.project_id in view.index.full
+            ):
+                return _Refused("quota", (
+                    f"it is to be born into group {group.name}, and project "
+                    f"{group.project_id} may have no more members of HA "
+                    "groups; see 'openstack ha group quota show'"))
+        return None
 
     def _verdict(
         self, view: snapshot_client.View, server: str, hosts: list[Any],

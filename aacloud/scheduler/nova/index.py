@@ -30,6 +30,7 @@ class Index:
     :ivar places: host -> (rack, data centre), of that topology
     :ivar digest: of that topology, as the engine is told
     :ivar skipped: ids of groups that are not understood here
+    :ivar full: projects that may have no more members
     """
 
     revision: int
@@ -41,6 +42,7 @@ class Index:
     places: Mapping[str, tuple[str, str]]
     digest: str
     skipped: frozenset[str]
+    full: frozenset[str] = frozenset()
 
     def hinted(self, text: str, project_id: str | None) -> rules.Group | None:
         """The group that a hint means: an id or a name of that project."""
@@ -53,7 +55,8 @@ class Index:
         return found
 
     def snapshot(self) -> rpc_snapshot.Snapshot:
-        """All that is known, as it travels."""
+        """All that is known, as it travels; not what changes by itself, as
+        the quotas do."""
         return rpc_snapshot.Snapshot(
             revision=self.revision,
             generated_at=self.generated_at,
@@ -114,7 +117,16 @@ def compile_index(
         places=places,
         digest=digest,
         skipped=frozenset(skipped),
+        full=_full(snapshot, before),
     )
+
+
+def _full(
+    snapshot: rpc_snapshot.Snapshot, before: Index | None,
+) -> frozenset[str]:
+    if snapshot.full_projects is not None:
+        return snapshot.full_projects
+    return frozenset() if before is None else before.full
 
 
 def _join(

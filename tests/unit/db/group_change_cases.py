@@ -178,6 +178,7 @@ class QuotaCases:
         )
         set_to = quota.set("p1", groups=None, members=-1, by="root")
         assert set_to.limit == quotas.Quota(2, -1)
+        assert quota.limits() == {"p1": quotas.Quota(2, -1)}
         groups.create(
             "two", "p1", by="ann", members=servers(*"abcdefgh")
         )
@@ -188,6 +189,7 @@ class QuotaCases:
         )
         assert quota.clear("p1")
         assert not quota.clear("p1")
+        assert quota.limits() == {}
         assert quota.get("p1").limit == quotas.Quota(2, 3)
         with pytest.raises(ValueError, match="-2 is no quota"):
             quota.set("p1", groups=-2, members=None, by="root")

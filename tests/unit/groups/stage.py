@@ -26,14 +26,17 @@ from aacloud.db import engine as db_engine
 from aacloud.db import groups as stores
 from aacloud.db import inspections
 from aacloud.db import plans as plan_stores
+from aacloud.db import quotas
 from aacloud.db import schedulers
 from aacloud.groups import answers
 from aacloud.groups import catalogue as catalogues
 from aacloud.groups import executor as executors
 from aacloud.groups import explaining
+from aacloud.groups import fullness
 from aacloud.groups import inspector as inspectors
 from aacloud.groups import keeper as keepers
 from aacloud.groups import membership as memberships
+from aacloud.groups import policies
 from aacloud.groups import projects
 from aacloud.groups import rechecking
 from aacloud.groups import reconciliation
@@ -216,7 +219,9 @@ class Engine:
         self.answers = answers.Answers(
             self.store, self.catalogue, self.reader, cloud, self.inspector,
             self.repairer, self.plans, self.words,
-            snapshots.SnapshotMaker(self.catalogue, self.watcher, clock),
+            snapshots.SnapshotMaker(
+                self.catalogue, self.watcher, fullness.Fullness(
+                    self.catalogue, stage.quotas, clock), clock),
             member=name, leads=self.lease.valid, forward=self._forward,
             stop=threading.Event(), clock=clock)
         self.handed_on: list[tuple[str, Any]] = []
@@ -262,7 +267,12 @@ class Stage:
         self.topology = builders.cloud()
         self.cloud = scripted_cloud.ScriptedCloud(self.time, self.topology)
         self.projects = ScriptedProjects()
-        self.store = stores.Groups(database, now=self.time.utcnow)
+        self.store = stores.Groups(
+            database, now=self.time.utcnow,
+            default_quota=lambda: policies.quota(self.conf))
+        self.quotas = quotas.Quotas(
+            database, now=self.time.utcnow,
+            default=lambda: policies.quota(self.conf))
         self.plans = plan_stores.Plans(database, now=self.time.utcnow)
         self.kept = inspections.Inspections(database)
         self.engines: list[Engine] = []

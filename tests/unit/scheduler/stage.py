@@ -152,6 +152,7 @@ class Engine:
         self.changed: dict[str, int] = {}
         self.cloud = topology() if cloud is None else cloud
         self.dead: frozenset[str] = frozenset()
+        self.full: frozenset[str] | None = frozenset()
         self.down = False
         self.asked: list[int | None] = []
         self.acks: dict[str, int] = {}
@@ -203,7 +204,7 @@ class Engine:
                     name for name in told if name not in self.groups),
                 topology=None if topology == rpc_snapshot.topology_digest(
                     self.cloud) else self.cloud, dead_dcs=self.dead,
-                closed_hosts=frozenset())
+                closed_hosts=frozenset(), full_projects=self.full)
 
     def ack(self, scheduler: str, revision: int) -> None:
         """See ``snapshot_client.Bus``."""
