@@ -102,6 +102,10 @@ class Unavailable(Exception):
     """No snapshot can be had now; the text says why."""
 
 
+class NoAnswer(Unavailable):
+    """An engine may have got the question, and did not answer in time."""
+
+
 class _OldEngine(Exception):
     """An engine does not know this version of the question."""
 
@@ -284,6 +288,10 @@ def _topology(content: object) -> core_topology.Topology | None:
 class SnapshotClient:
     """The scheduler's end. Every call ends, also when messaging is down.
 
+    A call ends at once when no engine listens: RabbitMQ gives back what it
+    has no queue for. Else it would be lost, and its answer waited for; that
+    is so for a moment after RabbitMQ was started, since queues go with it.
+
     :param transport: of :func:`messaging.init`
     """
 
@@ -305,7 +313,7 @@ class SnapshotClient:
         """Ask for all groups (None), or for what changed since.
 
         :param topology: digest of the topology that is known here
-        :raises Unavailable: no engine can tell now
+        :raises Unavailable: no engine can tell now; NoAnswer: in that time
         :raises envelope.MessageError: the answer is of another version, or
             not understood
         """
@@ -347,12 +355,19 @@ class SnapshotClient:
         try:
             return self._client.prepare(
                 timeout=timeout_s, version=version,
+                transport_options=oslo_messaging.TransportOptions(
+                    at_least_once=True),
             ).call(
                 oslo_context.RequestContext(overwrite=False), method, **keys)
         except oslo_messaging.MessagingTimeout as error:
-            raise Unavailable(
+            raise NoAnswer(
                 f"no aacloud-groups answered {method} within "
                 f"{timeout_s:.1f} s; see that one runs") from error
+        except oslo_messaging.MessageUndeliverable as error:
+            raise Unavailable(
+                f"no aacloud-groups listens, so {method} was not asked; see "
+                "that one runs"
+            ) from error
         except oslo_messaging.RemoteError as error:
             if (
                 version != groups.VERSION and error.exc_type

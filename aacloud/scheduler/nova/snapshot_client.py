@@ -38,8 +38,16 @@ LOG = logging.getLogger(__name__)
 #: Passes that wait to be recorded while no engine answers.
 MOST_UNRECORDED = 1000
 
-#: Seconds to wait for a snapshot: all groups of a large cloud take a while.
+#: Seconds to wait for a snapshot before it is asked for again: the question
+#: or its answer may be lost, as when RabbitMQ is restarted.
+ANSWER_S = 3.0
+
+#: The same after some that did not come, each time twice as long: all groups
+#: of a large cloud take a while.
 SNAPSHOT_S = 20.0
+
+#: Longest pause until the groups are asked for again after a failure.
+RETRY_S = 2.0
 
 #: Seconds for which an engine may tell an older revision than another one
 #: did (its database lags) before it is believed (the database was restored).
@@ -276,7 +284,7 @@ class SnapshotClient:
         self._written = (snapshot.revision, self._clock())
 
     def _run(self) -> None:
-        pause = 0.5
+        pause, patience = 0.25, ANSWER_S
         while not self._stopping.is_set():
             try:
                 with self._sync_lock:
@@ -285,15 +293,19 @@ class SnapshotClient:
                         self._listener = bus.listen(self._heard, self.name)
                         self._listener.start()
                         self._bus = bus
-                    self._sync(self._bus, SNAPSHOT_S)
-                pause = self.settings.poll_interval
+                    self._sync(self._bus, patience)
+                failed = False
+                pause, patience = self.settings.poll_interval, ANSWER_S
             except Exception as error:  # noqa: BLE001 (must go on)
                 metrics.SYNCS.labels(_outcome(error)).inc()
                 self._note(
                     "sync", "The HA groups could not be asked for: %s", error)
-                pause = min(pause * 2, self.settings.poll_interval, 5.0)
+                pause = min(pause * 2, self.settings.poll_interval, RETRY_S)
+                failed = True
+                patience = min(patience * 2, SNAPSHOT_S) if isinstance(
+                    error, rpc_snapshot.NoAnswer) else ANSWER_S
             self._asked.set()
-            self._afterwards()
+            self._afterwards(failed)
             self._wake.wait(pause)
             self._wake.clear()
         if self._listener is not None:
@@ -343,10 +355,12 @@ class SnapshotClient:
         metrics.REVISION.set(made.revision)
         metrics.SKIPPED.set(len(made.skipped))
 
-    def _afterwards(self) -> None:
+    def _afterwards(self, failed: bool) -> None:
         """What can wait and may fail."""
         try:
-            self._send_records()
+            if not failed:
+                # Else nobody answers, and the groups are wanted first.
+                self._send_records()
         except Exception as error:  # noqa: BLE001 (they wait)
             self._note("record", "What passed is not recorded yet: %s", error)
         try:

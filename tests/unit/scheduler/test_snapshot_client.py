@@ -87,6 +87,65 @@ def test_an_engine_that_went_away(engine: stage.Engine) -> None:
         stage.until(lambda: revision(scheduler) == 3)
 
 
+def test_lost_answers_are_not_waited_for_long(
+    engine: stage.Engine, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The next ones are waited for longer, until one comes."""
+    answers = engine.get_snapshot
+    errors: list[Exception] = [
+        *[rpc_snapshot.NoAnswer("it is lost")] * 4,
+        rpc_snapshot.Unavailable("RabbitMQ is away"),
+        rpc_snapshot.NoAnswer("it is lost")]
+    patience: list[float] = []
+
+    def lossy(
+        known: int | None, timeout_s: float, topology: str | None,
+    ) -> rpc_snapshot.Snapshot:
+        patience.append(timeout_s)
+        if errors:
+            raise errors.pop(0)
+        return answers(known, timeout_s, topology)
+
+    monkeypatch.setattr(engine, "get_snapshot", lossy)
+    with stage.Scheduler(
+        engine, poll_interval=0.01, first_wait=0.01,
+    ) as scheduler:
+        stage.until(lambda: revision(scheduler) == 2)
+        stage.until(lambda: len(patience) >= 8)
+    assert patience[:8] == [3.0, 6.0, 12.0, 20.0, 20.0, 3.0, 6.0, 3.0]
+
+
+def test_it_is_asked_again_soon(
+    engine: stage.Engine, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine.down = True
+    with stage.Scheduler(
+        engine, poll_interval=600.0, first_wait=0.01,
+    ) as scheduler:
+        pauses: list[float] = []
+
+        class Wake(threading.Event):
+            def wait(self, timeout: float | None = None) -> bool:
+                assert timeout is not None
+                pauses.append(timeout)
+                return super().wait(0.001)
+
+        monkeypatch.setattr(scheduler.client, "_wake", Wake())
+        scheduler.client.view()
+        # What passed is told when an engine answers; until then each try
+        # would only hold up the next question for the groups.
+        scheduler.client.record(snapshot_client.FailOpen("s", (), "stale"))
+        told: list[object] = []
+        monkeypatch.setattr(
+            engine, "record_fail_open", lambda *what: told.append(what))
+        stage.until(lambda: len(pauses) > 5)
+        assert pauses[:5] == [0.5, 1.0, 2.0, 2.0, 2.0]
+        assert not told
+        engine.down = False
+        stage.until(lambda: bool(told))
+        stage.until(lambda: pauses[-1] == 600.0)
+
+
 def test_the_first_request_waits_for_a_moment_only(
     engine: stage.Engine,
 ) -> None:
