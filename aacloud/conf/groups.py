@@ -233,8 +233,8 @@ then, and so does its approval.
         min=0.0,
         mutable=True,
         help="""
-Seconds that a live migration is expected to take beside copying the memory.
-A move is begun only when it is expected to end before the window closes.
+Seconds that a live migration is expected to take beside copying memory and
+disks. A move is begun only when it is expected to end before the window closes.
 """,
     ),
     cfg.FloatOpt(
@@ -244,7 +244,8 @@ A move is begun only when it is expected to end before the window closes.
         mutable=True,
         help="""
 MiB a second at which a live migration is expected to copy memory, with the
-pages that the guest writes meanwhile.
+pages that the guest writes meanwhile, and disks that are not known to be
+shared (``instance_disks`` in the topology).
 """,
     ),
     cfg.FloatOpt(

@@ -107,6 +107,22 @@ def disk_gb(server: recovery.ServerView) -> int:
     return root + flavor.ephemeral_gb + -(-flavor.swap_mb // 1024)
 
 
+def copied_mb(
+    server: recovery.ServerView,
+    ends: Iterable[str],
+    here: around.Surroundings,
+) -> int:
+    """What a live migration of a server copies: memory, and local disks.
+
+    Disks are copied unless the topology or the flavor says of both ends that
+    they are shared.
+    """
+    shared = all(
+        recovery.storage_verdict(server, here.topology.hosts.get(host)).safe
+        for host in ends)
+    return server.flavor.ram_mb + (0 if shared else 1024 * disk_gb(server))
+
+
 def _server(
     server: recovery.ServerView,
     sight: sights.Sight,

@@ -144,7 +144,7 @@ class Repairer:
             return None
         try:
             return self._store(
-                plan, sight, scope=CLOUD, groups=free,
+                plan, sight, here, scope=CLOUD, groups=free,
                 state=core_groups.PlanState.AWAITING_APPROVAL
                 if self._conf.aacloud_groups.repair_approval
                 else core_groups.PlanState.APPROVED,
@@ -315,7 +315,7 @@ class Repairer:
         opening = seasons.opening_of(
             window, self._clock.utcnow(), ahead=True)
         return self._store(
-            found, sight, scope=scope, groups=wanted, state=state,
+            found, sight, here, scope=scope, groups=wanted, state=state,
             window=window, by=by, project_id=project_id,
             until=None if opening is None else opening.closes_at), found
 
@@ -380,6 +380,7 @@ class Repairer:
         self,
         plan: repair.RepairPlan,
         sight: sights.Sight,
+        here: around.Surroundings,
         *,
         scope: str,
         groups: Collection[rules.Group],
@@ -401,7 +402,7 @@ class Repairer:
         if until is not None:
             expires_at = max(expires_at, until)
         stored = self._plans.create(
-            scope, [self._step(step, sight) for step in plan.steps],
+            scope, [self._step(step, sight, here) for step in plan.steps],
             state=state, expires_at=expires_at,
             revision=max((one.revision for one in groups), default=0),
             created_by=by, groups=[one.id for one in groups], window=window,
@@ -420,8 +421,14 @@ class Repairer:
         return stored
 
     def _step(
-        self, step: repair.Step, sight: sights.Sight
+        self,
+        step: repair.Step,
+        sight: sights.Sight,
+        here: around.Surroundings,
     ) -> core_groups.PlanStep:
+        copied = problems.copied_mb(
+            sight.servers[step.move.server],
+            (step.move.source, step.move.destination), here)
         server = sight.servers[step.move.server]
         options = self._conf.aacloud_groups
         return core_groups.PlanStep(
@@ -430,7 +437,7 @@ class Repairer:
             source=step.move.source, destination=step.move.destination,
             after=step.after, why=step.why, snapshot=server.snapshot(),
             predicted_s=options.move_overhead
-            + server.flavor.ram_mb / options.migration_rate)
+            + copied / options.migration_rate)
 
 
 def _succeeded(plan: core_groups.Plan) -> bool:

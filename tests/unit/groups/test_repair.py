@@ -10,6 +10,7 @@ import pytest
 from aacloud.core import groups as core_groups
 from aacloud.core import recovery
 from aacloud.rpc import groups_server
+from tests.unit.core import builders
 from tests.unit.groups import scripted_cloud
 from tests.unit.groups.stage import Mode
 from tests.unit.groups.stage import State
@@ -182,6 +183,35 @@ class TestWindow:
         stage.run_for(60.0)
         assert not stage.cloud.live
         assert "the window closes" in stage.plan().waiting
+
+
+@pytest.mark.parametrize(("disks", "changes", "seconds"), [
+    ("shared", {}, 0),
+    ("local", {}, 60 + 30 + 2),
+    ("unknown", {}, 60 + 30 + 2),
+    ("local", {"spec": "shared"}, 0),
+    ("shared", {"spec": "local"}, 60 + 30 + 2),
+    ("local", {"image_ref": None, "volumes": ("v",)}, 30 + 2),
+])
+def test_disks_that_are_copied_take_their_time(
+    make_stage, disks, changes, seconds
+):
+    stage = make_stage(
+        repair_approval=True, migration_rate=1024.0, move_overhead=10.0)
+    stage.cloud.topology = builders.cloud(disks=disks)
+    changes = dict(changes)
+    spec = changes.pop("spec", None)
+    flavor = builders.flavor(
+        ram_mb=2048, root_gb=60, ephemeral_gb=30, swap_mb=1500,
+        specs={"aacloud:instance_disks": spec} if spec else None)
+    stage.cloud.room.update(dict.fromkeys(stage.topology.hosts, 100))
+    for server in ("s1", "s2"):
+        stage.cloud.born(server, "dc1-r1-h1", flavor=flavor, **changes)
+    stage.group("spread:host", members=dict.fromkeys(
+        ("s1", "s2"), "dc1-r1-h1"))
+    stage.engine().lead()
+    stage.run(stage.plan_is(State.AWAITING_APPROVAL))
+    assert stage.steps()[0].predicted_s == 10 + 2 + seconds
 
 
 class TestFarWindow:
