@@ -234,7 +234,8 @@ then, and so does its approval.
         mutable=True,
         help="""
 Seconds that a live migration is expected to take beside copying memory and
-disks. A move is begun only when it is expected to end before the window closes.
+disks. A move is begun only when it is expected to end before the window
+closes.
 """,
     ),
     cfg.FloatOpt(

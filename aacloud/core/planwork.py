@@ -163,6 +163,31 @@ def next_plan_step(
     return _begin(view, steps, now, limits)
 
 
+def why_not_send(
+    view: PlanView,
+    steps: Sequence[PlanStep],
+    step: PlanStep,
+    now: datetime.datetime,
+    limits: PlanLimits = PlanLimits(),
+) -> str | None:
+    """Why a step that was to be begun must not be sent any more, or None.
+
+    Asked with the plan read anew, right before Nova is: what came before
+    may have taken long.
+
+    :param view: only plan, window and hold of it count
+    :param steps: all of the plan, with ``step``
+    """
+    if view.plan.state is not _P.RUNNING:
+        return f"the plan is {view.plan.state.value}"
+    ending = _ending(view.plan, steps, now, limits)
+    if ending is not None:
+        return ending[1]
+    shut = view.hold or _shut(view)
+    return _pause(view.plan) or (
+        shut[0] if shut else _too_late(view, step, now))
+
+
 def stop_of_replanning(
     plans_in_window: int, limits: PlanLimits = PlanLimits(),
 ) -> str | None:
@@ -377,14 +402,21 @@ def _not_yet(
         return (
             f"step {step.number} is tried again at "
             f"{step.not_before:%H:%M:%S} UTC")
-    window = view.window
-    if window is not None:
-        left = (window.closes_at - now).total_seconds()
-        if step.predicted_s > left:
-            return (
-                f"step {step.number} needs {step.predicted_s:.0f} s and the "
-                f"window closes in {left:.0f} s")
-    return None
+    return _too_late(view, step, now)
+
+
+def _too_late(
+    view: PlanView, step: PlanStep, now: datetime.datetime
+) -> str | None:
+    """Why it would not end before the window closes, or None."""
+    if view.window is None:
+        return None
+    left = (view.window.closes_at - now).total_seconds()
+    if step.predicted_s <= left:
+        return None
+    return (
+        f"step {step.number} needs {step.predicted_s:.0f} s and the window "
+        f"closes in {left:.0f} s")
 
 
 class _Slots:

@@ -18,6 +18,7 @@ from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent import futures
+import dataclasses
 import datetime
 import logging
 from typing import Any
@@ -184,24 +185,32 @@ class Executor:
             self._wait(plan, todo.reasons)
         return IDLE_S
 
-    def _view(self, plan: core_groups.Plan) -> planwork.PlanView:
-        now = self._clock.utcnow()
+    def _gates(self, plan: core_groups.Plan) -> planwork.PlanView:
+        """What must be open for a plan to move anything."""
         opening = following = None
         if plan.window is not None:
+            now = self._clock.utcnow()
             window = windows.parse_window(plan.window)
             opening = windows.is_open(window, now)
             coming = windows.next_open(window, now)
             following = None if coming is None else coming.opens_at
-        since = (
-            opening.opens_at if opening is not None
-            else now - datetime.timedelta(hours=24))
-        rest = datetime.timedelta(
-            seconds=self._conf.aacloud_groups.cool_down)
         return planwork.PlanView(
             plan=plan, window=opening, next_open=following,
+            hold=tuple(self._hold()))
+
+    def _view(self, plan: core_groups.Plan) -> planwork.PlanView:
+        gates = self._gates(plan)
+        now = self._clock.utcnow()
+        since = (
+            gates.window.opens_at if gates.window is not None
+            else now - seasons.A_DAY)
+        rest = datetime.timedelta(
+            seconds=self._conf.aacloud_groups.cool_down)
+        return dataclasses.replace(
+            gates,
             moves_in_window=self._plans.moves_begun_since(since),
             moved_at=self._plans.moved_since(now - rest, but_plan=plan.id),
-            domains=self._domains(), hold=tuple(self._hold()),
+            domains=self._domains(),
             elsewhere=self._under_way.elsewhere(plan.id))
 
     def _advance(
@@ -402,9 +411,14 @@ class Executor:
             found = self._checks.check(
                 work.plan, steps, chosen,
                 self._under_way.elsewhere(work.plan.id))
-        except rechecking.NotKnown as error:
+            reason = {**found.not_yet, **found.refused}.get(record.wave)
+            # That took its time: was it stopped meanwhile, is it too late?
+            return reason or work.blocked or planwork.why_not_send(
+                self._gates(self._plans.get(work.plan.id)), steps,
+                chosen[0], self._clock.utcnow(),
+                policies.plan_limits(self._conf))
+        except (rechecking.NotKnown, db_errors.DatabaseError) as error:
             return str(error)
-        return {**found.not_yet, **found.refused}.get(record.wave)
 
     def _abort_late(
         self,

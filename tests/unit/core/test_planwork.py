@@ -126,6 +126,29 @@ def test_a_server_is_moved_by_one_plan_at_a_time():
     assert (found.act, found.start) == (A.START, (2,))
 
 
+@pytest.mark.parametrize(("the_plan", "view", "says"), [
+    (plan(), {}, None),
+    (plan(window=None), {"window": None}, None),
+    (plan(P.PAUSED), {}, "the plan is paused"),
+    (plan(P.STOPPED), {}, "the plan is stopped"),
+    (plan(orders=[C.STOP]), {}, "stopped by ann"),
+    (plan(orders=[C.PAUSE]), {}, "paused by ann"),
+    (plan(orders=[C.PAUSE, C.RESUME]), {}, None),
+    (plan(expires_at=NOW), {}, "its time was up"),
+    (plan(), {"hold": ("DC dc1 is dead",)}, "DC dc1 is dead"),
+    (plan(), {"window": None}, "is closed"),
+    (plan(), {"window": windows.OpenWindow(NOW - HOUR, NOW + HOUR / 60)},
+     "step 1 needs 90 s and the window closes in 60 s"),
+])
+def test_right_before_nova_is_asked(the_plan, view, says):
+    sent = step(1, S.REQUESTED, predicted_s=90.0)
+    found = planwork.why_not_send(
+        planwork.PlanView(**{"plan": the_plan, "window": OPEN, **view}),
+        [sent], sent, NOW, WIDE)
+    assert (found is None) == (says is None)
+    assert says is None or says in found
+
+
 def test_pause_and_resume():
     steps = [step(1, S.MIGRATING), step(2)]
     found = decide(steps, plan(orders=[C.PAUSE]))
