@@ -189,6 +189,18 @@ the link that mirrors the storage.
 """,
     ),
     cfg.FloatOpt(
+        "settle_time",
+        default=10.0,
+        min=0.0,
+        mutable=True,
+        help="""
+Seconds for which a group must have been left unchanged before the engine
+makes a plan for it by itself: members are often added one after the other.
+A group that is changed all the time is planned for after 30 times as long.
+Plans that somebody asks for are made at once.
+""",
+    ),
+    cfg.FloatOpt(
         "cool_down",
         default=3600.0,
         min=0.0,

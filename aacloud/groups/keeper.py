@@ -25,6 +25,7 @@ from aacloud.groups import catalogue as catalogues
 from aacloud.groups import inspector as inspectors
 from aacloud.groups import reconciliation
 from aacloud.groups import repairer as repairers
+from aacloud.groups import settling
 from aacloud.groups import sight as sights
 from aacloud.rpc import rates
 
@@ -85,6 +86,9 @@ class Keeper:
         self._reconciled_at = float("-inf")
         self._inspected_at = float("-inf")
         self._pruned_at = float("-inf")
+        self._settling = settling.Settling(catalogue)
+        #: Groups that came to rest, and may be planned for now.
+        self._rested: set[str] = set()
         self._not_before = float("-inf")
         self._seen: object = None
         self._pace = rates.LogPace(clock=self._clock.monotonic)
@@ -130,6 +134,7 @@ class Keeper:
     def _look(self) -> None:
         revision = self._catalogue.refresh()
         self.store_trouble = None
+        self._note_changes()
         if not self._leads():
             self.round_at = self._clock.monotonic()
             return
@@ -143,6 +148,7 @@ class Keeper:
         if now >= self._not_before and (
             now - self._reconciled_at >= options.reconcile_interval
             or now - self._inspected_at >= options.inspect_interval
+            or self._rested_broken()
             or self._changed()
         ):
             self._round(now)
@@ -150,6 +156,19 @@ class Keeper:
             self._prune()
             self._pruned_at = now
         self.round_at = self._clock.monotonic()
+
+    def _note_changes(self) -> None:
+        self._rested |= self._settling.note(
+            self._clock.monotonic(), self._conf.aacloud_groups.settle_time)
+
+    def _rested_broken(self) -> bool:
+        """Whether a group that came to rest waits to be mended."""
+        rested = [
+            group.id for group in self._catalogue.some(self._rested)
+            if group.mode is rules.GroupMode.REPAIR]
+        self._rested.clear()
+        return bool(rested) and bool(self._kept.list(
+            rested, states=(rules.GroupState.VIOLATING.value,)))
 
     def _changed(self) -> bool:
         """Whether the topology, or what of it is lost, is another one."""
@@ -164,6 +183,7 @@ class Keeper:
             sight = self._reconciler.run().sight
             self._reconciled_at = now
         self._catalogue.refresh()
+        self._note_changes()
         groups = list(self._catalogue.all().values())
         if reconcile:
             # These groups are younger than the look at the servers: who was
@@ -186,10 +206,13 @@ class Keeper:
         broken = {
             report.group_id for report in found
             if report.state == rules.GroupState.VIOLATING.value}
-        if self._to_be_mended(groups, broken):
+        restless = self._settling.restless(broken)
+        if self._to_be_mended(groups, broken - restless):
             if not sight.whole:
                 sight = self._reader.whole()
-            self._repairer.consider(groups, sight, here, found)
+            self._repairer.consider(groups, sight, here, [
+                report for report in found
+                if report.group_id not in restless])
 
     @staticmethod
     def _to_be_mended(

@@ -59,7 +59,7 @@ OPTIONS: dict[str, Any] = {
     "reconcile_interval": 30.0, "inspect_interval": 5.0,
     "topology_poll": 5.0, "request_grace": 5.0, "cool_down": 600.0,
     "repair_approval": False, "move_overhead": 10.0,
-    "solver_time_limit": 2.0, "solver_workers": 1,
+    "solver_time_limit": 2.0, "solver_workers": 1, "settle_time": 0.0,
 }
 
 
