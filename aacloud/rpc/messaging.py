@@ -26,6 +26,9 @@ NotificationTransport: TypeAlias = (
 
 RABBIT_GROUP = "oslo_messaging_rabbit"
 
+#: RabbitMQ has what was to be declared, and with other properties.
+_DIFFERS = "PRECONDITION_FAILED"
+
 _UNUSABLE = (
     oslo_messaging.InvalidTransportURL,
     oslo_messaging.DriverLoadFailure,
@@ -250,11 +253,14 @@ class BackgroundServer:
                 if self._failed(error):
                     continue
                 LOG.error(
-                    "Cannot listen for %s: %s. Trying again in %.0f s; check "
-                    "transport_url and that RabbitMQ runs",
+                    "Cannot listen for %s: %s. Trying again in %.0f s; %s",
                     self._name,
                     error,
                     pause,
+                    "RabbitMQ has it with other properties: set "
+                    "[oslo_messaging_rabbit] alike everywhere, or delete it"
+                    if _DIFFERS in str(error)
+                    else "check transport_url and that RabbitMQ runs",
                 )
                 self._stopping.wait(pause)
                 pause = min(pause * 2, 5.0)

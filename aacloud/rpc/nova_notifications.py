@@ -208,16 +208,25 @@ class NotificationEndpoint:
 
 
 #: What RabbitMQ answers to a declaration that differs from the first one.
-_OTHER_DURABILITY = "inequivalent arg 'durable'"
+_OTHER_DURABILITY = "inequivalent arg 'durable' for exchange"
 
 
 class _Durability:
     """Finds out whether the other service's exchange is durable."""
 
-    def __init__(self, name: str, first: bool) -> None:
+    def __init__(
+        self, name: str, first: bool, queue: Callable[[bool], str],
+    ) -> None:
         self.durable = first
         self._name = name
+        self._queue = queue
         self._turned = False
+        self._pace = rates.LogPace()
+
+    @property
+    def queue(self) -> str:
+        """What the engines share now."""
+        return self._queue(self.durable)
 
     def failed(self, error: Exception) -> bool:
         """Turn round when that was the reason; True: try again at once."""
@@ -225,10 +234,30 @@ class _Durability:
             return False
         self.durable = not self.durable
         at_once, self._turned = not self._turned, True
+        if not at_once and self._pace.due("queue") is not None:
+            # It is refused both ways, and an exchange is one of them. The
+            # driver tried the durable queue's otherwise, too.
+            LOG.error(
+                "%s cannot be heard: the queue %s, or one of its exchanges, "
+                "was made by an earlier configuration, and is not durable. "
+                "Delete it (rabbitmqctl delete_queue %s); it is made anew",
+                self._name, self._queue(True), self._queue(True))
         LOG.info(
             "%s: the exchange is declared %sdurable there; so it is here",
             self._name, "" if self.durable else "not ")
         return at_once
+
+
+def queue_name(pool: str, exchange: str, durable: bool) -> str:
+    """The queue that the engines share.
+
+    A queue is as durable as its exchange, and stays what it was made as. So
+    its name tells that: when the other service declares its exchange anew,
+    the queue that was made for the one before is in nobody's way.
+    """
+    return "-".join((
+        pool, *(() if exchange == NOVA_EXCHANGE else (exchange,)),
+        *(("durable",) if durable else ())))
 
 
 def listeners(
@@ -256,7 +285,8 @@ def listeners(
     def made(
         name: str, exchange: str, topics: Sequence[str]
     ) -> messaging.BackgroundServer:
-        found = _Durability(name, durable)
+        found = _Durability(
+            name, durable, lambda durable: queue_name(pool, exchange, durable))
         targets = [
             oslo_messaging.Target(topic=topic, exchange=exchange)
             for topic in topics]
@@ -266,9 +296,7 @@ def listeners(
                 transport(found.durable), targets,
                 [NotificationEndpoint(handle, pause)],
                 executor="threading", allow_requeue=True,
-                # A queue is bound to one exchange of one durability.
-                pool=f"{pool}-{exchange}" if exchange != NOVA_EXCHANGE
-                else pool)
+                pool=found.queue)
 
         return messaging.BackgroundServer(
             name, make, workers=WORKERS, failed=found.failed)

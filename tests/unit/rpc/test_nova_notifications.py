@@ -169,6 +169,46 @@ def test_an_exchange_of_another_durability(monkeypatch):
     assert sorted(tried) == [False, False, True, True]
 
 
+def test_the_queue_is_named_by_its_durability():
+    assert [
+        nova_notifications.queue_name("aacloud-groups", exchange, durable)
+        for exchange in ("nova", "keystone") for durable in (False, True)
+    ] == [
+        "aacloud-groups", "aacloud-groups-durable",
+        "aacloud-groups-keystone", "aacloud-groups-keystone-durable"]
+
+
+def test_a_queue_in_the_way_is_named_and_not_asked_for_at_once(
+    monkeypatch, caplog,
+):
+    tried = []
+
+    def get(transport, *args, pool, **kwargs):
+        tried.append((transport, pool))
+        if len(tried) == 4:
+            stop.set()
+        raise RuntimeError(
+            "Exchange.declare: (406) PRECONDITION_FAILED - inequivalent "
+            "arg 'durable' for exchange 'nova' in vhost '/'")
+
+    stop = threading.Event()
+    made, _keystone = nova_notifications.listeners(
+        lambda durable: durable, lambda told: None, stop.wait,
+        topics=["versioned_notifications"], pool="aacloud-groups")
+    monkeypatch.setattr(
+        nova_notifications, "oslo_messaging", types.SimpleNamespace(
+            **{**vars(oslo_messaging), "get_notification_listener": get}))
+    made.start()
+    assert stop.wait(DEADLINE)
+    made.stop()
+    # Once it turns round at once; then it is only tried again.
+    assert tried[:4] == [
+        (False, "aacloud-groups"), (True, "aacloud-groups-durable"),
+        (False, "aacloud-groups"), (True, "aacloud-groups-durable")]
+    assert "rabbitmqctl delete_queue aacloud-groups-durable" in caplog.text
+    assert "RabbitMQ has it with other properties" in caplog.text
+
+
 def test_what_cannot_be_handled_goes_back():
     pauses = []
     answers = iter([RuntimeError("not now"), None])
