@@ -120,6 +120,8 @@ class Explainer:
         wanted = [
             report for report in given if _broken(report)
             and (anew or self._fresh(report, here) is None)]
+        # Those that were not looked at for longest come first.
+        wanted.sort(key=self._looked_at)
         if wanted:
             try:
                 self._look(
@@ -147,6 +149,11 @@ class Explainer:
         ):
             return None
         return known
+
+    def _looked_at(self, report: group_messages.Report) -> float:
+        with self._lock:
+            known = self._known.get(report.group_id)
+        return float("-inf") if known is None else known.at
 
     def _with_known(
         self, report: group_messages.Report, here: around.Surroundings

@@ -200,5 +200,10 @@ class TestTheLeader:
         engine.keeper.look()
         assert len(made) == 3
         assert made[-1] == pytest.approx(0.2)
+        left = [
+            group for group in groups if self.code(stage, group) is None]
+        assert len(left) == 1
+        stage.conf.set_override(
+            "reconcile_interval", 10.0, "aacloud_groups")
         stage.run(lambda: all(
             self.code(stage, group) == "capacity" for group in groups))

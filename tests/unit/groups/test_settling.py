@@ -37,7 +37,7 @@ def test_several_joins_lead_to_one_plan(stage):
         stage.run_for(SETTLE_S - 2.0)
         assert stage.all_plans() == []
     # Soon after it is at rest, not at the next inspection of all.
-    stage.run(lambda: stage.all_plans(), SETTLE_S)
+    stage.run(stage.all_plans, SETTLE_S)
     assert stage.time.now < begun + 60.0
     (plan,) = stage.all_plans()
     assert len(stage.steps()) == 3
@@ -51,7 +51,7 @@ def test_others_are_not_kept_waiting(stage):
     restless = stage.group("spread:host", members={"b1": HERE}, name="b")
     add(stage, restless, "b2")
     stage.engines[0].keeper.take_over()
-    stage.run(lambda: stage.all_plans(), SETTLE_S - 1.0)
+    stage.run(stage.all_plans, SETTLE_S - 1.0)
     assert restless not in stage.plan().groups
 
 
@@ -68,14 +68,14 @@ def test_a_group_that_never_rests(stage):
         stage.run_for(SETTLE_S - 2.0)
         stage.store.update(group, by="ann", name=f"web-{number}")
     assert stage.all_plans() == []
-    stage.run(lambda: stage.all_plans(), 3 * SETTLE_S + 60.0)
+    stage.run(stage.all_plans, 3 * SETTLE_S + 60.0)
 
 
 def test_what_was_changed_before_it_began_is_at_rest(make_stage):
     stage = make_stage(settle_time=600.0)
     stage.group("spread:host", members={"s1": HERE, "s2": HERE})
     stage.engine().lead()
-    stage.run(lambda: stage.all_plans(), 30.0)
+    stage.run(stage.all_plans, 30.0)
 
 
 def test_no_time_to_settle(make_stage):
@@ -83,7 +83,7 @@ def test_no_time_to_settle(make_stage):
     stage.engine().lead()
     stage.run_for(5.0)
     stage.group("spread:host", members={"s1": HERE, "s2": HERE})
-    stage.run(lambda: stage.all_plans(), 8.0)
+    stage.run(stage.all_plans, 8.0)
 
 
 def test_a_deleted_group_is_forgotten(stage):
