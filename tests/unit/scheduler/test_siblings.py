@@ -142,6 +142,28 @@ def test_a_birth_counts_before_anybody_knows_of_it(
     assert len(scheduler.passing(stage.Spec("b"), two())) == 2
 
 
+def test_other_workers_count_a_birth_once_it_is_a_member(
+    scheduler: stage.Scheduler,
+) -> None:
+    engine, cells = scheduler.engine, scheduler.cells
+    with stage.Scheduler(engine, cells) as other:
+        hosts = two()
+        scheduler.passing(stage.Spec("first", "g"), hosts)
+        hosts[0].consume()
+        cells.seen["first"] = occupancy.Sighting("d2-r1-h1")
+        assert scheduler.passing(stage.Spec("b"), two()) == {"d2-r2-h1"}
+        # Nova knows where it is, and nobody there that it is in the group.
+        assert len(other.passing(stage.Spec("b"), two())) == 2
+        # No engine comes back: the first one forgets it, too.
+        scheduler.clock.now += recent.KEEP_S + 1
+        assert len(scheduler.passing(stage.Spec("b"), two())) == 2
+        engine.set(stage.group(
+            "g", "spread:rack", members=["a", "b", "first"]))
+        for each in (scheduler, other):
+            each.sync()
+            assert each.passing(stage.Spec("b"), two()) == {"d2-r2-h1"}
+
+
 def test_a_birth_that_never_came_is_forgotten(
     scheduler: stage.Scheduler,
 ) -> None:
