@@ -18,6 +18,7 @@ from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent import futures
+import contextlib
 import dataclasses
 import datetime
 import logging
@@ -43,6 +44,7 @@ from aacloud.db import plans as plan_stores
 from aacloud.groups import checked_migration
 from aacloud.groups import ledger as ledgers
 from aacloud.groups import metrics
+from aacloud.groups import overtime
 from aacloud.groups import policies
 from aacloud.groups import rechecking
 from aacloud.groups import seasons
@@ -106,6 +108,9 @@ class Executor:
         self._times = times
         self._under_way = under_way.UnderWay()
         self._failures = 0
+        #: Plan -> how often in a row its turn went wrong, and when it is
+        #: tried again, monotonic.
+        self._retries: dict[str, tuple[int, float]] = {}
         self._log_pace = rates.LogPace(clock=self._clock.monotonic)
 
     def close(self) -> None:
@@ -156,9 +161,63 @@ class Executor:
             if not _rests(plan, now)]
         for plan, steps in turns:
             self._under_way.read(plan.id, steps)
+        self._retries = {
+            plan.id: self._retries[plan.id] for plan, _ in turns
+            if plan.id in self._retries}
         return min(
-            (self._turn(plan, steps) for plan, steps in turns),
+            (self._try(plan, steps) for plan, steps in turns),
             default=IDLE_S)
+
+    def _try(
+        self,
+        plan: core_groups.Plan,
+        steps: Sequence[core_groups.PlanStep],
+    ) -> float:
+        """Take a turn with a plan; what is wrong with it is its own matter.
+
+        :raises LeadershipEnded: this engine must not act any more
+        :raises db_errors.DatabaseError: the database does not answer, or
+            another engine leads
+        """
+        tried, due = self._retries.get(plan.id, (0, 0.0))
+        rest = due - self._clock.monotonic()
+        if tried and rest > 0.0:
+            return rest
+        try:
+            pause = self._turn(plan, steps)
+        except (LeadershipEnded, db_errors.JournalUnavailable):
+            raise
+        except Exception as error:
+            if isinstance(error, db_errors.StaleJournal):
+                if error.deposed:
+                    raise
+                # What its mover has in mind is not what is written.
+                self._under_way.drop(plan.id)
+            return self._failed(plan, error, tried + 1)
+        self._retries.pop(plan.id, None)
+        return pause
+
+    def _failed(
+        self, plan: core_groups.Plan, error: Exception, tried: int
+    ) -> float:
+        """Let a plan rest whose turn went wrong, and say so."""
+        pause = float(min(LONGEST_S, 0.5 * 2 ** min(tried, 8)))
+        self._retries[plan.id] = (tried, self._clock.monotonic() + pause)
+        why = f"{type(error).__name__}: {error}"
+        known = isinstance(
+            error, (db_errors.DatabaseError, cloud_errors.CloudError))
+        if not known:
+            metrics.STEP_FAILURES.inc()
+        if self._log_pace.due(f"{plan.id} {type(error).__name__}") is not None:
+            LOG.warning(
+                "Plan %s could not go on (%s); it is tried again in %.1f s",
+                plan.id, why, pause, exc_info=not known)
+        if tried > 1:
+            with contextlib.suppress(db_errors.StaleJournal):
+                self._wait(plan, [
+                    f"it could not go on ({why})",
+                    "it is tried again: see the log of aacloud-groups"])
+        return pause
 
     # -- a turn -------------------------------------------------------------
 
@@ -188,15 +247,19 @@ class Executor:
     def _gates(self, plan: core_groups.Plan) -> planwork.PlanView:
         """What must be open for a plan to move anything."""
         opening = following = None
+        hold = tuple(self._hold())
         if plan.window is not None:
             now = self._clock.utcnow()
-            window = windows.parse_window(plan.window)
-            opening = windows.is_open(window, now)
-            coming = windows.next_open(window, now)
+            try:
+                window = windows.parse_window(plan.window)
+                opening = windows.is_open(window, now)
+                coming = windows.next_open(window, now)
+            except windows.WindowError as error:
+                # It can be stopped all the same.
+                hold, coming = (str(error), *hold), None
             following = None if coming is None else coming.opens_at
         return planwork.PlanView(
-            plan=plan, window=opening, next_open=following,
-            hold=tuple(self._hold()))
+            plan=plan, window=opening, next_open=following, hold=hold)
 
     def _view(self, plan: core_groups.Plan) -> planwork.PlanView:
         gates = self._gates(plan)
@@ -369,7 +432,11 @@ class Executor:
         came_to = mover.round([step.as_server_record() for step in given])
         if came_to.stopped:
             raise LeadershipEnded("this engine does not lead any more")
-        self._abort_late(plan, work, came_to.records)
+        overtime.abort(
+            plan, work, came_to.records, self._plans, self._cloud,
+            may_act=self._may_act, now=self._clock.utcnow(),
+            limit=datetime.timedelta(
+                seconds=self._conf.aacloud_groups.move_timeout))
         if mover.busy:
             mover.wait(came_to.pause_s)
             return SHORTEST_S
@@ -419,45 +486,6 @@ class Executor:
                 policies.plan_limits(self._conf))
         except (rechecking.NotKnown, db_errors.DatabaseError) as error:
             return str(error)
-
-    def _abort_late(
-        self,
-        plan: core_groups.Plan,
-        work: under_way.Work,
-        records: Sequence[incidents.ServerRecord],
-    ) -> None:
-        """Ask Nova to abort what takes far longer than it may."""
-        limit = datetime.timedelta(
-            seconds=self._conf.aacloud_groups.move_timeout)
-        now = self._clock.utcnow()
-        for record in records:
-            migration = record.migration_id
-            if (
-                record.state is not incidents.ServerState.MIGRATING
-                or migration is None or migration in work.aborted
-                or record.requested_at is None
-                or now - record.requested_at < limit
-                or not self._may_act()
-            ):
-                continue
-            work.aborted.add(migration)
-            self._plans.note(
-                plan, f"{record.name}: live migration {migration} takes more "
-                f"than {limit.total_seconds():.0f} s ([aacloud_groups] "
-                "move_timeout): Nova is asked to abort it",
-                server=record.server)
-            try:
-                self._cloud.abort_live_migration(record.server, migration)
-            except (
-                cloud_errors.CloudNotFound, cloud_errors.CloudRefused
-            ) as error:
-                LOG.info(
-                    "Plan %s: live migration %d ended before it was aborted: "
-                    "%s", plan.id, migration, error)
-            except cloud_errors.CloudError as error:
-                LOG.warning(
-                    "Plan %s: it is not known whether live migration %d is "
-                    "aborted: %s", plan.id, migration, error)
 
 
 def _rests(plan: core_groups.Plan, now: datetime.datetime) -> bool:

@@ -69,8 +69,8 @@ def test_a_host_is_being_recovered(stage):
     stage.group("spread:host", members=CROWDED)
     engine = stage.engine().lead()
     while_checked(stage, lambda: engine.held.append("host h9 is recovered"))
-    stage.run(lambda: "h9" in (
-        stage.all_plans() and stage.plan().waiting or ""))
+    stage.run(lambda: stage.all_plans() and "h9" in (
+        stage.plan().waiting or ""))
     assert not stage.cloud.live
     engine.held.clear()
     stage.run(stage.plan_is(State.DONE))
