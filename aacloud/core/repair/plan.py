@@ -19,6 +19,8 @@ from aacloud.core.repair.components import hard_of
 from aacloud.core.repair.components import measure
 from aacloud.core.repair.components import prove
 from aacloud.core.repair.components import set_goals
+from aacloud.core.repair.cutting import choose
+from aacloud.core.repair.cutting import parts
 from aacloud.core.repair.greedy import mend
 from aacloud.core.repair.greedy import Moves
 from aacloud.core.repair.greedy import place
@@ -68,7 +70,7 @@ class _Planner:
         return self.deadline - self.clock()
 
     def plan(self) -> RepairPlan:
-        found = self._first()
+        first = found = self._first()
         self.first_s = self.clock() - self.began
         if found and not all(c.proved for c in found) and (
                 self.improver.fits_whole()):
@@ -78,7 +80,7 @@ class _Planner:
         cut = self.limits.max_moves is not None and self.limits.max_moves < (
             sum(len(c.moves) for c in found))
         if cut:
-            found = self._cut(found)
+            found = self._cut(first, found)
         return self._assembled(found, cut)
 
     def _first(self) -> list[Component]:
@@ -213,34 +215,54 @@ class _Planner:
             replay(state, component.moves)
         return first
 
-    def _cut(self, found: list[Component]) -> list[Component]:
-        """As many moves as are allowed, the most useful parts first."""
+    def _cut(
+        self, first: list[Component], found: list[Component],
+    ) -> list[Component]:
+        """As many moves as are allowed, the most useful ones."""
         state = self.state
-        left = self.limits.max_moves or 0
-        kept = []
         self._restart()
-        for component in sorted(found, key=lambda c: (
-                (c.left - c.before) / max(1, len(c.moves)), c.groups)):
-            moves = self._prefix(component, left)
-            whole = len(moves) == len(component.moves)
-            part = measure(state, component, moves)
-            if not whole:
-                part.bound, part.least = 0, False
-                self._prove(part)
-            left -= len(moves)
-            kept.append(part)
+        choices = []
+        for component in found:
+            ways = [component.moves]
+            # Greedy moves may do more at first.
+            before = [
+                move for other in first for move in other.moves
+                if set(other.groups) <= set(component.groups)]
+            if before != component.moves:
+                ways.append(before)
+            choices.append(parts(
+                state, component, ways, self.limits.mend_preferences))
+        ends = choose(choices, self.limits.max_moves or 0)
+        chosen = [
+            (component, options[end].moves,
+             (options[end].left - options[0].left)
+             / max(1, len(options[end].moves)))
+            for component, options, end in zip(
+                found, choices, ends, strict=True)]
+        kept = []
+        for component, part, _ in sorted(
+                chosen, key=lambda c: (c[2], c[0].groups)):
+            moves = self._prefix(component, part)
+            cut = measure(state, component, moves)
+            if moves != component.moves:
+                cut.bound, cut.least = 0, False
+                self._prove(cut)
+            kept.append(cut)
         return kept
 
-    def _prefix(self, component: Component, left: int) -> Moves:
-        """The first moves, up to the last that makes something better."""
+    def _prefix(self, component: Component, moves: Moves) -> Moves:
+        """Make the moves up to the last that makes something better.
+
+        Others that make fewer moves now may leave less room for them.
+        """
         state = self.state
-        start = {uuid: state.place[uuid] for uuid, _ in component.moves}
-        if len(component.moves) <= left and replay(state, component.moves):
-            return component.moves
+        if replay(state, moves):
+            return moves
+        start = {uuid: state.place[uuid] for uuid, _ in moves}
         made: Moves = []
         good = 0
         lowest = sum(hard_of(state, g) for g in component.groups)
-        for uuid, host in component.moves[:left]:
+        for uuid, host in moves:
             if not state.allowed(uuid, host):
                 break
             state.move(uuid, host)

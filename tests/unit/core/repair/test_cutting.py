@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A plan that may not have all moves has those that mend the most."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import time
+from unittest import mock
+
+from hypothesis import given
+from hypothesis import HealthCheck
+from hypothesis import settings
+from hypothesis import strategies as st
+import pytest
+
+from aacloud.core.repair import improving
+from aacloud.core.repair import plan_repair
+from aacloud.core.repair.cutting import choose
+from aacloud.core.repair.cutting import Part
+from tests.benchmarks.repair_cloud import random_cloud
+from tests.unit.core.repair.worlds import follow
+from tests.unit.core.repair.worlds import group
+from tests.unit.core.repair.worlds import LIMITS
+from tests.unit.core.repair.worlds import problem
+from tests.unit.core.repair.worlds import topology
+
+A1 = "dc1-r1-h1"
+
+
+def parts(*ends: tuple[int, int]) -> list[Part]:
+    return [Part([(f"s{n}", A1) for n in range(moves)], left)
+            for moves, left in ends]
+
+
+@given(st.lists(st.lists(
+    st.integers(1, 5), min_size=0, max_size=4), min_size=1, max_size=3),
+    st.integers(0, 12))
+def test_the_most_is_mended_where_each_move_mends_less(gains, most):
+    """Then taking the best next move is best of all: against trying all."""
+    choices = []
+    for gain in gains:
+        gain.sort(reverse=True)
+        choices.append(parts(*enumerate(
+            sum(gain[n:]) for n in range(len(gain) + 1))))
+    found = choose(choices, most)
+    ways = [
+        sum(options[index].left
+            for options, index in zip(choices, way, strict=True))
+        for way in itertools.product(*(range(len(c)) for c in choices))
+        if sum(way) <= most]
+    assert sum(found) <= most
+    assert sum(options[index].left for options, index in zip(
+        choices, found, strict=True)) == min(ways)
+
+
+def test_moves_that_are_good_together_are_taken_together():
+    """Two moves that mend five, before two that mend two each."""
+    choices = [parts((0, 5), (2, 0)), parts((0, 4), (1, 2), (2, 0))]
+    assert choose(choices, 1) == [0, 1]
+    assert choose(choices, 2) == [1, 0]
+    assert choose(choices, 3) == [1, 1]
+    assert choose(choices, 9) == [1, 2]
+
+
+def test_fewer_moves_are_taken_where_more_do_not_fit():
+    choices = [parts((0, 9), (1, 8), (3, 0)), parts((0, 1), (1, 0))]
+    assert choose(choices, 1) == [1, 0]
+    assert choose(choices, 2) == [1, 1]
+    assert choose(choices, 3) == [2, 0]
+
+
+@pytest.mark.parametrize("whole", [0, improving.WHOLE])
+def test_the_best_move_comes_first_whatever_follows_it(monkeypatch, whole):
+    """Of five the first mends four pairs, of a star the only one three."""
+    monkeypatch.setattr(improving, "WHOLE", whole)
+    five, star = "abcde", "pqrs"
+    pairs = [*itertools.combinations(five, 2), *itertools.product("p", "qrs")]
+    what = problem(
+        dict.fromkeys(five, A1) | dict.fromkeys(star, "dc2-r1-h1"),
+        [group(f"g{n}", ["spread:host"], [*pair])
+         for n, pair in enumerate(pairs)], topology(2, 2, 4))
+    left = []
+    for most in (1, 2, 3, 4, 5):
+        plan = plan_repair(
+            what, dataclasses.replace(LIMITS, max_moves=most),
+            time.monotonic)
+        follow(what, plan)
+        assert plan.moves == most
+        left.append(plan.excess_before - plan.excess_after)
+    assert left == [4, 7, 10, 12, 13]
+
+
+@settings(max_examples=10, deadline=None,
+          suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 10_000), st.data())
+def test_a_limit_never_costs_more_than_the_greedy_moves(seed, data):
+    """With as many moves, what the solver found leaves no more.
+
+    And what is left does not grow with the moves that are allowed.
+    """
+    what = random_cloud(
+        75, 400, 8, seed, most=6, shared=0.3, fill=0.8)
+    with mock.patch.object(improving, "WORK", 0.2):
+        full = plan_repair(what, LIMITS, lambda: 0.0)
+        most = data.draw(st.integers(0, full.moves))
+        cut, more, greedy = (
+            plan_repair(what, dataclasses.replace(
+                LIMITS, max_moves=limit, time_limit_s=seconds),
+                lambda: 0.0)
+            for limit, seconds in (
+                (most, 1.0), (most + 1, 1.0), (most, 0.0)))
+    assert cut.moves <= most
+    assert full.excess_after <= more.excess_after <= cut.excess_after
+    assert cut.excess_after <= greedy.excess_after
