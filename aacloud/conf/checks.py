@@ -111,6 +111,12 @@ def _groups(conf: cfg.ConfigOpts) -> list[str]:
             windows.parse_window(groups.default_window)
         except windows.WindowError as error:
             found.append(f"[aacloud_groups] default_window: {error}")
+    if groups.cool_down >= groups.plan_retention:
+        found.append(
+            f"[aacloud_groups] plan_retention ({groups.plan_retention} s) "
+            f"must be longer than cool_down ({groups.cool_down} s): by its "
+            "plans is known which servers were moved"
+        )
     if scheduler.max_stale >= groups.trace_retention:
         found.append(
             f"[aacloud_groups] trace_retention ({groups.trace_retention} s) "

@@ -240,6 +240,18 @@ then, and so does its approval.
 """,
     ),
     cfg.FloatOpt(
+        "plan_retention",
+        default=7776000.0,
+        min=172800.0,
+        mutable=True,
+        help="""
+Seconds for which plans that have ended are kept, with steps and events. The
+default is 90 days.
+
+It must be longer than ``cool_down``.
+""",
+    ),
+    cfg.FloatOpt(
         "move_overhead",
         default=60.0,
         min=0.0,

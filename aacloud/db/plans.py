@@ -28,6 +28,7 @@ from aacloud.db import changes
 from aacloud.db import engine
 from aacloud.db import errors
 from aacloud.db import leadership
+from aacloud.db import plan_pruning
 from aacloud.db import plan_reads
 from aacloud.db import plan_rows
 from aacloud.db import rows
@@ -136,6 +137,9 @@ class Plans(plan_reads.PlanReads):
     ) -> core_groups.Plan:
         """Record a plan with its steps.
 
+        A draft takes the place of the drafts of the same scope that
+        ``created_by`` made before.
+
         :param steps: their ``plan_id`` and ``version`` are set here
         :param state: DRAFT, AWAITING_APPROVAL or APPROVED
         :param replan_of: the plan whose rest this one takes up
@@ -184,6 +188,8 @@ class Plans(plan_reads.PlanReads):
                 return
             if live:
                 plan_rows.refuse_second(connection, plan)
+            if state is core_groups.PlanState.DRAFT:
+                plan_pruning.replace_drafts(connection, plan)
             connection.execute(
                 sa.insert(plan_rows.PLANS).values(
                     **plan_rows.values(plan),
@@ -356,6 +362,23 @@ class Plans(plan_reads.PlanReads):
             what += f" and {len(written) - 1} more"
         self._writer.write(what, lines, self._now(), more=update)
         return written
+
+    def prune(self, before: datetime.datetime) -> int:
+        """Throw away plans that ended before, with all that is theirs.
+
+        :returns: how many
+        """
+        thrown = 0
+        while True:
+            count = self._database.write(
+                "old plans",
+                lambda connection, _again: plan_pruning.prune(
+                    connection, before
+                ),
+            )
+            thrown += count
+            if count < plan_pruning.BATCH:
+                return thrown
 
 
 _FIRST = frozenset(

@@ -28,6 +28,7 @@ from aacloud.db import groups as stores
 from aacloud.db import plans as plan_stores
 from aacloud.db import schedulers
 from aacloud.groups import catalogue as catalogues
+from aacloud.groups import dry_runs
 from aacloud.groups import inspector as inspectors
 from aacloud.groups import metrics
 from aacloud.groups import natives
@@ -96,6 +97,7 @@ class Answers:
         self._leads = leads
         self._forward = forward
         self._stop = stop
+        self._dry_runs = dry_runs.DryRuns()
         self._clock = clock or clocks.Clock()
 
     # -- the API ------------------------------------------------------------
@@ -166,6 +168,18 @@ class Answers:
         """The plan that mends a group or all, put into the journal."""
         if not self._leads():
             return self._handed_on(question)
+        try:
+            with (
+                self._dry_runs.turn(question.project_id)
+                if question.dry_run else contextlib.nullcontext()
+            ):
+                return self._repair(question, patience_s)
+        except dry_runs.Busy as error:
+            raise rpc_groups.EngineRefused(str(error)) from error
+
+    def _repair(
+        self, question: RepairQuestion, patience_s: float
+    ) -> group_messages.Plan:
         group = question.group
         begun = self._clock.monotonic()
         with _told():

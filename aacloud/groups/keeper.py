@@ -228,6 +228,7 @@ class Keeper:
         before = self._clock.utcnow() - retention
         self._store.prune(before)
         self._words.prune(before)
+        self._repairer.prune()
         known = self._catalogue.all()
         self._kept.forget([
             report.group_id for report in self._kept.list()

@@ -72,6 +72,17 @@ class Repairer:
         self._fruitless: dict[str | None, object] = {}
         self._pace = rates.LogPace(clock=self._clock.monotonic)
 
+    def prune(self) -> None:
+        """Throw away plans that ended long ago.
+
+        :raises db_errors.DatabaseError: the journal could not be written
+        """
+        retention = datetime.timedelta(
+            seconds=self._conf.aacloud_groups.plan_retention)
+        thrown = self._plans.prune(self._clock.utcnow() - retention)
+        if thrown:
+            LOG.info("%d old plans were thrown away", thrown)
+
     # -- by itself ----------------------------------------------------------
 
     def consider(

@@ -168,8 +168,11 @@ class Plans(_Resource):
             "Lets the engine calculate the fewest moves that mend a group, "
             "or all groups together. With ``dry_run``, as it is unless said "
             "otherwise, the plan is kept as a draft; approving it makes it "
-            "real. Else it waits for approval where the configuration wants "
-            "one. No move begins outside the window of its group."
+            "real. A draft takes the place of the one that the same user "
+            "made before for the same group, and dry runs are made one at a "
+            "time for a project. Else it waits for approval where the "
+            "configuration wants one. No move begins outside the window of "
+            "its group."
         ),
         tag="plans",
         policy=policies.plans.PREVIEW,
@@ -178,7 +181,8 @@ class Plans(_Resource):
         response="PlanMade",
         refusals={
             **group_base.NOT_THERE,
-            409: "a plan for it is under way, or the engine refuses it",
+            409: "a plan for it is under way, a dry run is being made for "
+            "the project, or the engine refuses it",
             503: "no engine of server groups answers; try again later",
         },
         since=group_base.SINCE,

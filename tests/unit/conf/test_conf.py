@@ -125,6 +125,8 @@ def test_a_file_that_is_not_there(tmp_path: pathlib.Path) -> None:
         ("aacloud_groups", "default_window = x", "default_window: window"),
         ("aacloud_groups", "trace_retention = 7200\n[aacloud_scheduler]\n"
          "max_stale = 7200", "trace_retention (7200.0 s)"),
+        ("aacloud_groups", "plan_retention = 172800\ncool_down = 172800",
+         "plan_retention (172800.0 s)"),
         ("aacloud_scheduler", "poll_interval = 5\nmax_stale = 5",
          "poll_interval (5.0 s)"),
     ],

@@ -14,6 +14,7 @@ from aacloud.core import groups
 from aacloud.core import incidents
 from aacloud.db import engine
 from aacloud.db import errors
+from aacloud.db import plan_pruning
 from aacloud.db import plans as db_plans
 from tests.unit.db import worlds
 
@@ -52,9 +53,8 @@ class GroupEngine:
             state=state,
             expires_at=LATER,
             revision=12,
-            created_by="aacloud-groups",
             event_text=f"{count} moves mend 2 groups",
-            **columns,
+            **{"created_by": "aacloud-groups", **columns},
         )
 
     def texts(self, plan: groups.Plan) -> list[str]:
@@ -157,7 +157,8 @@ class PlanCases:
         self, one: GroupEngine
     ) -> None:
         drafts = [
-            one.make(state=P.DRAFT, groups=("g1",)) for _ in range(4)
+            one.make(state=P.DRAFT, groups=("g1",), created_by=name)
+            for name in ("ann", "joe", "eve", "bob")
         ]
 
         def approve(draft: groups.Plan) -> bool:
@@ -327,6 +328,57 @@ class PlanCases:
         assert one.plans.live() == newest[:3]
         with pytest.raises(errors.NotFound):
             one.plans.list(marker="nobody")
+
+    def test_a_draft_takes_the_place_of_its_makers_older_one(
+        self, one: GroupEngine
+    ) -> None:
+        drafts = [one.make(2, scope="g1", state=P.DRAFT) for _ in range(3)]
+        others = [
+            one.make(scope="g2", state=P.DRAFT),
+            one.make(scope="g1"),
+        ]
+        assert {plan.id for plan in one.plans.list()} == {
+            plan.id for plan in (drafts[-1], *others)
+        }
+        assert one.plans.steps(drafts[0].id) == ()
+        assert one.plans.events(drafts[0].id) == ()
+        with pytest.raises(errors.NotFound):
+            one.plans.order(drafts[0].id, C.APPROVE, by="ann", reason="")
+        # One that somebody approved is not a mere draft any more.
+        one.plans.order(drafts[-1].id, C.APPROVE, by="ann", reason="")
+        newer = one.make(scope="g1", state=P.DRAFT)
+        assert {plan.id for plan in one.plans.list(scope="g1")} == {
+            newer.id,
+            drafts[-1].id,
+            others[1].id,
+        }
+        foreign = one.make(scope="g1", state=P.DRAFT, created_by="eve")
+        assert one.plans.get(newer.id) == newer
+        assert one.plans.get(foreign.id) == foreign
+
+    def test_old_plans_are_thrown_away(
+        self, one: GroupEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(plan_pruning, "BATCH", 2)
+        ended = []
+        for number in range(5):
+            plan = one.make(2, scope=f"g{number}")
+            one.plans.order(plan.id, C.STOP, by="ann", reason="")
+            ended.append(one.plans.advance(plan, P.STOPPED, event_text="x"))
+        open_one = one.make(scope="g9")
+        last = ended[-1].closed_at
+        assert last is not None
+        assert one.plans.prune(worlds.START) == 0
+        assert one.plans.prune(last) == 4
+        assert {plan.id for plan in one.plans.list()} == {
+            open_one.id,
+            ended[-1].id,
+        }
+        assert one.plans.steps(ended[0].id) == ()
+        assert one.plans.events(ended[0].id) == ()
+        assert len(one.plans.steps(ended[-1].id)) == 2
+        assert one.plans.prune(last + datetime.timedelta(days=999)) == 1
+        assert one.plans.list() == (open_one,)
 
     def test_a_replan_names_the_one_before(self, one: GroupEngine) -> None:
         first = one.make()
