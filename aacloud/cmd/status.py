@@ -2,6 +2,7 @@
 """``aacloud-status upgrade check``: is this release ready to run here?"""
 
 from collections.abc import Sequence
+import pathlib
 import sys
 
 from oslo_config import cfg
@@ -17,11 +18,61 @@ WARNING = upgradecheck.Code.WARNING
 FAILURE = upgradecheck.Code.FAILURE
 
 
+FAILOVER = "aacloud-failover"
+GROUPS = "aacloud-groups"
+AGENT = "aacloud-agent"
+API = "aacloud-api"
+
+
 class Checks(upgradecheck.UpgradeCommands):
     """The checks, each of one thing; none changes anything."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
+
+    def _services(self) -> set[str]:
+        """Find the daemons that are configured on this node.
+
+        Each has a file of its own beside the common one, which may be the
+        same on all nodes. The inventory is the failover engine's; keys are,
+        where there is no agent.
+
+        :return: their names; none when nothing tells
+        """
+        directories = {
+            pathlib.Path(path).parent for path in self._conf.config_file or ()
+        }
+        found = {
+            name
+            for name in (FAILOVER, GROUPS, AGENT, API)
+            for directory in directories
+            if (directory / f"{name}.conf").exists()
+        }
+        if self._inventory.exists() or (
+            AGENT not in found and self._key_file.exists()
+        ):
+            found.add(FAILOVER)
+        return found
+
+    def _left_out(self, *needed: str) -> upgradecheck.Result | None:
+        """Return what to say when none of these runs here, or None."""
+        here = self._services()
+        if not here or here.intersection(needed):
+            return None
+        return upgradecheck.Result(
+            SUCCESS,
+            f"Not looked at: it is for {' and '.join(needed)}, and only "
+            f"{', '.join(sorted(here))} is configured on this node. If it "
+            f"is to run here, write its {needed[0]}.conf.",
+        )
+
+    @property
+    def _key_file(self) -> pathlib.Path:
+        return pathlib.Path(self._conf.aacloud_failover.key_file)
+
+    @property
+    def _inventory(self) -> pathlib.Path:
+        return pathlib.Path(self._conf.aacloud_fencing.inventory_file)
 
     def _options(self) -> upgradecheck.Result:
         found = checks.problems(self._conf)
@@ -30,6 +81,10 @@ class Checks(upgradecheck.UpgradeCommands):
         return upgradecheck.Result(SUCCESS)
 
     def _database(self) -> upgradecheck.Result:
+        left_out = self._left_out(FAILOVER, GROUPS, API)
+        if left_out is not None:
+            return left_out
+
         from aacloud.db import errors
         from aacloud.db import migration
 
@@ -40,6 +95,9 @@ class Checks(upgradecheck.UpgradeCommands):
         return upgradecheck.Result(SUCCESS)
 
     def _keystone(self) -> upgradecheck.Result:
+        left_out = self._left_out(FAILOVER, GROUPS)
+        if left_out is not None:
+            return left_out
         section = self._conf.aacloud_keystone
         if section.auth_type or section.auth_section:
             return upgradecheck.Result(SUCCESS)
@@ -50,15 +108,26 @@ class Checks(upgradecheck.UpgradeCommands):
         )
 
     def _keys(self) -> upgradecheck.Result:
+        left_out = self._left_out(FAILOVER, AGENT)
+        if left_out is not None:
+            return left_out
+
         from aacloud.rpc import signing
 
+        section = self._conf.aacloud_failover
+        if self._services() == {AGENT}:
+            section = self._conf.aacloud_agent
         try:
-            signing.KeyRing.from_file(self._conf.aacloud_failover.key_file)
+            signing.KeyRing.from_file(section.key_file)
         except signing.KeyFileError as exc:
             return upgradecheck.Result(FAILURE, str(exc))
         return upgradecheck.Result(SUCCESS)
 
     def _fencing(self) -> upgradecheck.Result:
+        left_out = self._left_out(FAILOVER)
+        if left_out is not None:
+            return left_out
+
         from aacloud.fencing import drivers
         from aacloud.fencing import inventory
 
@@ -78,6 +147,9 @@ class Checks(upgradecheck.UpgradeCommands):
         return upgradecheck.Result(SUCCESS)
 
     def _coordination(self) -> upgradecheck.Result:
+        left_out = self._left_out(FAILOVER, GROUPS)
+        if left_out is not None:
+            return left_out
         url = self._conf.aacloud_coordination.backend_url
         if url.startswith("file:"):
             return upgradecheck.Result(

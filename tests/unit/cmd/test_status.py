@@ -137,3 +137,82 @@ def test_a_wrong_value(
     capsys.readouterr()
     assert status.main(["--config-file", config, "upgrade", "check"]) == 2
     assert "[aacloud_agent] probe_port in " in capsys.readouterr().err
+
+
+def only(config: str, *names: str) -> pathlib.Path:
+    """Leave a node on which only these daemons have files."""
+    place = pathlib.Path(config).parent
+    (place / "keys").unlink()
+    (place / "fencing.yaml").unlink()
+    for name in names:
+        (place / f"{name}.conf").touch()
+    return place
+
+
+def details(
+    config: str, capsys: pytest.CaptureFixture[str]
+) -> dict[str, str]:
+    capsys.readouterr()
+    status.main(["--config-file", config, "upgrade", "check", "--json"])
+    document = json.loads(capsys.readouterr().out)
+    return {
+        check["check"]: check["details"] or "" for check in document["checks"]
+    }
+
+
+def test_a_node_of_the_group_engine(
+    config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only(config, "aacloud-groups")
+    assert checked(config, capsys) == (0, {})
+    said = details(config, capsys)
+    for name in ("Probe keys", "Fencing inventory"):
+        assert said[name].startswith("Not looked at: it is for aacloud-fail")
+        assert "only aacloud-groups is configured" in said[name]
+    for name in ("Database tables", "Login to the cloud", "Leader election"):
+        assert said[name] == ""
+
+
+@pytest.mark.parametrize("others", [(), ("aacloud-groups",)])
+def test_a_node_of_the_failover_engine_that_lacks_both_files(
+    config: str, capsys: pytest.CaptureFixture[str], others: tuple[str, ...]
+) -> None:
+    only(config, "aacloud-failover", *others)
+    code, problems = checked(config, capsys)
+    assert code == 2
+    assert problems.keys() == {"Probe keys", "Fencing inventory"}
+
+
+def test_a_node_that_tells_nothing_is_looked_at_for_all(
+    config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only(config)
+    code, problems = checked(config, capsys)
+    assert code == 2
+    assert problems.keys() == {"Probe keys", "Fencing inventory"}
+
+
+def test_keys_without_an_agent_are_for_the_failover_engine(
+    config: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "fencing.yaml").unlink()
+    (tmp_path / "aacloud-groups.conf").touch()
+    code, problems = checked(config, capsys)
+    assert code == 2
+    assert problems.keys() == {"Fencing inventory"}
+
+
+def test_a_compute_host(
+    config: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its agent has keys, and no database, login nor lead."""
+    (tmp_path / "fencing.yaml").unlink()
+    (tmp_path / "db").unlink()
+    (tmp_path / "aacloud-agent.conf").touch()
+    (tmp_path / "keys").rename(tmp_path / "keys of the agent")
+    add(config, f"[aacloud_agent]\nkey_file = {tmp_path}/keys of the agent\n")
+    assert checked(config, capsys) == (0, {})
+    (tmp_path / "keys of the agent").unlink()
+    code, problems = checked(config, capsys)
+    assert code == 2
+    assert problems.keys() == {"Probe keys"}
