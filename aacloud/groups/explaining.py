@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Why broken groups cannot be mended: capacity, a pin, another rule, ...
 
-A plan is looked for, each group by itself, with what is free on all hosts and
-with the other groups that its members are in; what such a plan leaves broken
-says why. That takes a while, so it is done when somebody asks, and by the
-leading engine now and then; what was found is remembered as long as neither
-the group nor its surroundings change.
+A plan is looked for, with what is free on all hosts and with the other groups
+that the members are in; what such a plan leaves broken says why. That takes a
+while, so it is done when somebody asks, and by the leading engine now and
+then; what was found is remembered as long as neither the group nor its
+surroundings change.
 """
 
 from __future__ import annotations
@@ -36,8 +36,17 @@ from aacloud.rpc import rates
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds for which moves of one group are looked for.
-EACH_S = 1.0
+#: Seconds for which a plan is looked for.
+EACH_S = 2.0
+#: With less time than this none is looked for.
+LEAST_S = 0.2
+#: Groups of one such plan, to begin with and at most.
+AT_ONCE = 4
+MOST_AT_ONCE = 64
+#: Of the time for a plan: was so much gone before the first one was complete,
+#: it was too much at once; was it less than the other, it may be more.
+TOO_LATE = 0.8
+EARLY = 0.1
 #: Seconds for which what was found is remembered: hosts fill and empty.
 REMEMBERED_S = 900.0
 #: Groups of which it is remembered.
@@ -82,6 +91,8 @@ class Explainer:
         self._clock = clock or clocks.Clock()
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
+        #: Groups of one plan, whose begin takes a while in a large cloud.
+        self._at_once = AT_ONCE
         self._pace = rates.LogPace(clock=self._clock.monotonic)
 
     def remembered(
@@ -200,27 +211,39 @@ class Explainer:
                 *(group.members for group in near))), full=True)
         room = self._cloud.capacity(tuple(here.topology.hosts))
         resting = self._repairer.resting()
-        for group, report in wanted:
+        waiting = list(wanted)
+        while waiting:
             left = deadline - self._clock.monotonic()
-            if left <= 0:
+            if left < LEAST_S:
                 return
-            concerned = [group, *(
-                one for one in near if one.id != group.id
-                and not one.members.isdisjoint(group.members))]
+            now, waiting = waiting[:self._at_once], waiting[self._at_once:]
+            mended = {group.id: group for group, _ in now}
+            members = {
+                one for group in mended.values() for one in group.members}
+            concerned = [*mended.values(), *(
+                one for one in near if one.id not in mended
+                and not one.members.isdisjoint(members))]
             problem = problems.build(
-                concerned, {group.id}, _narrowed(sight, concerned), here,
+                concerned, mended, _narrowed(sight, concerned), here,
                 room, resting=resting,
                 seed=self._conf.aacloud_groups.solver_seed)
             # How many moves one plan may have keeps nothing broken.
-            plan = repair.plan_repair(
-                problem, dataclasses.replace(
-                    policies.repair_limits(self._conf, min(EACH_S, left)),
-                    max_moves=None),
-                self._clock.monotonic)
-            self._remember(report, here, {
-                rules.format_rule(one.rule): group_messages.Hindrance(
-                    one.code.value, one.reason, one.excess)
-                for one in plan.left if one.group == group.id})
+            limits = dataclasses.replace(
+                policies.repair_limits(self._conf, min(EACH_S, left)),
+                max_moves=None)
+            plan = repair.plan_repair(problem, limits, self._clock.monotonic)
+            used = plan.first_s / limits.time_limit_s
+            if used > TOO_LATE:
+                # Not all was tried, so not all that is left is hopeless.
+                self._at_once = max(1, self._at_once // 2)
+                continue
+            if used < EARLY:
+                self._at_once = min(MOST_AT_ONCE, 2 * self._at_once)
+            for _, report in now:
+                self._remember(report, here, {
+                    rules.format_rule(one.rule): group_messages.Hindrance(
+                        one.code.value, one.reason, one.excess)
+                    for one in plan.left if one.group == report.group_id})
 
 
 def _broken(report: group_messages.Report) -> bool:

@@ -39,7 +39,7 @@ SHARE = 4.0
 LONGEST_S = 60.0
 #: Seconds of a round, of those that read the whole cloud, for what keeps
 #: broken groups from being mended.
-EXPLAIN_S = 1.0
+EXPLAIN_S = 2.0
 #: Seconds between two clearings of what nobody needs any more.
 PRUNE_S = 3600.0
 

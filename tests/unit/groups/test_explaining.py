@@ -180,30 +180,53 @@ class TestTheLeader:
         (finding,) = stage.kept.get(group).report["rules"]
         assert finding["hindrance"]["excess"] == 2
 
-    def test_looks_no_longer_than_it_may(self, stage, monkeypatch):
+    def slow(self, stage, monkeypatch, first_s):
+        """Plans take 0.8 s; the first that is complete so long."""
+        made = []
+
+        def slowly(problem, limits, clock):
+            made.append((limits.time_limit_s, sum(
+                group.mode is Mode.REPAIR for group in problem.groups)))
+            stage.time.go_to(stage.time.now + 0.8)
+            plan = plan_repair(problem, limits, clock)
+            return dataclasses.replace(plan, first_s=first_s)
+
+        plan_repair = explaining.repair.plan_repair
+        monkeypatch.setattr(explaining.repair, "plan_repair", slowly)
+        return made
+
+    def many(self, stage):
         full(stage)
         groups = [
             stage.group("spread:host", name=f"g{n}", mode=Mode.REPORT,
                         members={f"{n}-1": HERE, f"{n}-2": HERE})
-            for n in range(4)]
+            for n in range(16)]
         engine = stage.engine().lead()
-        made = []
-
-        def slow(problem, limits, clock):
-            made.append(limits.time_limit_s)
-            stage.time.go_to(stage.time.now + 0.4)
-            return plan_repair(problem, limits, clock)
-
-        plan_repair = explaining.repair.plan_repair
-        monkeypatch.setattr(explaining.repair, "plan_repair", slow)
         engine.watcher.look()
         engine.keeper.look()
-        assert len(made) == 3
-        assert made[-1] == pytest.approx(0.2)
         left = [
             group for group in groups if self.code(stage, group) is None]
-        assert len(left) == 1
         stage.conf.set_override(
             "reconcile_interval", 10.0, "aacloud_groups")
+        return groups, left
+
+    def test_looks_no_longer_than_it_may(self, stage, monkeypatch):
+        made = self.slow(stage, monkeypatch, 0.3)
+        groups, left = self.many(stage)
+        assert made == [
+            (2.0, 4), (pytest.approx(1.2), 4), (pytest.approx(0.4), 4)]
+        assert len(left) == 4
         stage.run(lambda: all(
             self.code(stage, group) == "capacity" for group in groups))
+
+    def test_takes_more_at_once_when_it_is_fast(self, stage, monkeypatch):
+        made = self.slow(stage, monkeypatch, 0.01)
+        _, left = self.many(stage)
+        assert [number for _, number in made] == [4, 8, 4]
+        assert left == []
+
+    def test_says_nothing_when_not_all_was_tried(self, stage, monkeypatch):
+        made = self.slow(stage, monkeypatch, 1.9)
+        groups, left = self.many(stage)
+        assert [number for _, number in made][:2] == [4, 2]
+        assert left == groups
