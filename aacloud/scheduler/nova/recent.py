@@ -38,9 +38,10 @@ TURN_S = 5.0
 #: The same for a move: it may be an evacuation, which must not be held up.
 MOVE_TURN_S = 1.0
 
-#: Seconds that Nova has for the choice once a server was judged. One that
-#: takes longer has probably failed, and nobody tells that either.
-CHOICE_S = 1.0
+#: Seconds that Nova has for the choice once a server was judged: it claims the
+#: host in Placement meanwhile. One that takes longer has probably failed, and
+#: nobody tells that either.
+CHOICE_S = 2.0
 
 #: Seconds between two looks whether they have their hosts: nobody tells.
 LOOK_S = 0.005
