@@ -133,7 +133,7 @@ class GroupsDaemon:
             conf, self._plans, cloud,
             rechecking.Rechecker(
                 self._catalogue, reader, self._watcher, cloud,
-                lambda: options.default_window),
+                lambda: options.default_window, clock),
             may_act=self._may_act, epoch=lambda: term.epoch,
             hold=self._hold, recheck=self._inspector.recheck,
             domains=self._domains, clock=clock)

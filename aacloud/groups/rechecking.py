@@ -10,12 +10,14 @@ from collections.abc import Sequence
 import dataclasses
 
 from aacloud.clouds import ports
+from aacloud.coordination import clock as clocks
 from aacloud.core import groups as core_groups
 from aacloud.core import repair
 from aacloud.core import rules
 from aacloud.groups import catalogue as catalogues
 from aacloud.groups import problems
 from aacloud.groups import repairer as repairers
+from aacloud.groups import room as rooms
 from aacloud.groups import sight as sights
 from aacloud.groups import surroundings as around
 
@@ -52,12 +54,13 @@ class Rechecker:
         watcher: around.Watcher,
         cloud: ports.Cloud,
         usual_window: Callable[[], str | None],
+        clock: clocks.Clock | None = None,
     ) -> None:
         self._usual_window = usual_window
         self._catalogue = catalogue
         self._reader = reader
         self._watcher = watcher
-        self._cloud = cloud
+        self._room = rooms.RoomReader(cloud, clock)
 
     def check(
         self,
@@ -109,15 +112,27 @@ class Rechecker:
                 for step in unsent})
         useful = _useful(unsent, frozenset().union(
             *(group.members for group in broken)))
+        room = self._room.read(
+            tuple(here.topology.hosts),
+            {step.server: sight.occupancy.get(step.server, ())
+             for step in ordered},
+            # Whatever landed or was begun since is looked at anew.
+            frozenset(
+                (step.plan_id, step.number, step.state)
+                for step in (*steps, *elsewhere)
+                if step.state in core_groups.STEPS_IN_FLIGHT))
         problem = problems.build(
-            concerned.values(), set(plan.groups), sight, here,
-            self._cloud.capacity(tuple(here.topology.hosts)), resting={})
+            concerned.values(), set(plan.groups), sight, here, room.hosts,
+            resting={})
         right: list[core_groups.PlanStep] = []
         refused: dict[int, str] = {}
         not_yet: dict[int, str] = {}
         for step in ordered:
-            # Nova may not show it yet.
-            problem = _with_move(problem, _move(step))
+            # Nova may not show it yet, or did not when that was read.
+            move = _move(step)
+            problem = _with_move(
+                problem, move, counted=room.has(
+                    step.server, move.move.destination))
         for step in chosen:
             move = _move(step)
             if step.number not in useful:
@@ -130,7 +145,7 @@ class Rechecker:
                 (not_yet if elsewhere else refused)[step.number] = reason
                 continue
             right.append(step)
-            problem = _with_move(problem, move)
+            problem = _with_move(problem, move, counted=False)
         return Verdict(tuple(right), refused, not_yet)
 
     def _broken(
@@ -203,25 +218,25 @@ def _move(step: core_groups.PlanStep) -> repair.Step:
 
 
 def _with_move(
-    problem: repair.RepairProblem, step: repair.Step
+    problem: repair.RepairProblem, step: repair.Step, *, counted: bool
 ) -> repair.RepairProblem:
-    """The picture once the step is under way: both ends are taken."""
+    """The picture once the step is under way: both ends are taken.
+
+    :param counted: what is free there is without its room already
+    """
     server = problem.servers.get(step.move.server)
     host = problem.hosts.get(step.move.destination)
-    if (
-        server is None or host is None or server.also is not None
-        or server.host != step.move.source
-    ):
+    if server is None or host is None:
         return problem
-    return dataclasses.replace(
-        problem,
-        servers={
+    if server.also is None and server.host == step.move.source:
+        problem = dataclasses.replace(problem, servers={
             **problem.servers,
-            server.uuid: dataclasses.replace(
-                server, also=step.move.destination)},
-        hosts={
-            **problem.hosts,
-            host.name: dataclasses.replace(
-                host, free_vcpus=host.free_vcpus - server.vcpus,
-                free_memory_mb=host.free_memory_mb - server.memory_mb,
-                free_disk_gb=host.free_disk_gb - server.disk_gb)})
+            server.uuid: dataclasses.replace(server, also=host.name)})
+    if counted:
+        return problem
+    return dataclasses.replace(problem, hosts={
+        **problem.hosts,
+        host.name: dataclasses.replace(
+            host, free_vcpus=host.free_vcpus - server.vcpus,
+            free_memory_mb=host.free_memory_mb - server.memory_mb,
+            free_disk_gb=host.free_disk_gb - server.disk_gb)})

@@ -208,7 +208,7 @@ class Engine:
             stage.conf, self.plans, cloud,
             rechecking.Rechecker(
                 self.catalogue, self.reader, self.watcher, cloud,
-                lambda: stage.conf.aacloud_groups.default_window),
+                lambda: stage.conf.aacloud_groups.default_window, clock),
             may_act=self.lease.valid, epoch=lambda: self.term.epoch,
             hold=lambda: self.held, recheck=self.inspector.recheck,
             domains=lambda: {
