@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Repair plans: made, shown, approved and stopped."""
 
+from collections.abc import Callable
 from typing import Any
 
 from oslo_log import log
@@ -30,23 +31,30 @@ Command = core_groups.PlanCommand
 class _Resource(group_base.Resource):
     """What has to do with plans."""
 
-    def owner(self, plan: core_groups.Plan) -> str | None:
+    def owner(
+        self,
+        plan: core_groups.Plan,
+        known: dict[str, str | None] | None = None,
+    ) -> str | None:
         """Return the project that all groups of a plan belong to.
 
         None when there are several, or a group is no more: then the plan is
         the operators'.
+
+        :param known: the projects of groups that were looked up before
         """
+        known = {} if known is None else known
         ids = set(plan.groups)
         if plan.scope != core_groups.CLOUD_SCOPE:
             ids.add(plan.scope)
-        owners = set()
-        for group_id in ids:
+        for group_id in ids - set(known):
             try:
-                owners.add(
-                    self.services.groups.get(group_id).group.project_id
-                )
+                known[group_id] = self.services.groups.get(
+                    group_id
+                ).group.project_id
             except db_errors.NotFound:
-                return None
+                known[group_id] = None
+        owners = {known[group_id] for group_id in ids}
         return owners.pop() if len(owners) == 1 else None
 
     def may_plan(
@@ -103,8 +111,7 @@ class Plans(_Resource):
         summary="List repair plans",
         description=(
             "Lists repair plans, the newest first: operators see all, others "
-            "those whose groups are all their project's. A page may be "
-            "shorter than the limit and still have a next one."
+            "those whose groups are all their project's."
         ),
         tag="plans",
         policy=policies.plans.LIST,
@@ -126,40 +133,64 @@ class Plans(_Resource):
     )
     def on_get(self, call: operations.Call) -> dict[str, Any]:
         """Return a page of plans."""
-        query = call.query
         limit = self.limit(call)
-        state = query.get("state")
-        try:
-            found = self.services.plans.list(
-                scope=query.get("group_id"),
-                states=[core_groups.PlanState(state)] if state else (),
-                is_open=query.get("open"),
-                limit=limit + 1,
-                marker=query.get("marker"),
+        everything = self.services.policy.allows(
+            call.caller, policies.groups.LIST_ALL
+        )
+        owners: dict[str, str | None] = {}
+
+        def seen(plan: core_groups.Plan) -> bool:
+            return everything or self.may_plan(
+                call.caller, policies.plans.SHOW, self.owner(plan, owners)
             )
+
+        try:
+            found = self._seen(call, limit + 1, seen)
         except db_errors.NotFound as problem:
             raise errors.BadRequest(
                 "query 'marker': there is no plan "
                 f"{errors.echo(problem.name)}"
             ) from None
         page = found[:limit]
-        everything = self.services.policy.allows(
-            call.caller, policies.groups.LIST_ALL
-        )
         names = self.names(call, None)
         return {
-            "plans": [
-                group_views.plan(plan, names)
-                for plan in page
-                if everything
-                or self.may_plan(
-                    call.caller, policies.plans.SHOW, self.owner(plan)
-                )
-            ],
+            "plans": [group_views.plan(plan, names) for plan in page],
             "plans_links": self.links(
                 call, self.path, page[-1].id if len(found) > limit else None
             ),
         }
+
+    def _seen(
+        self,
+        call: operations.Call,
+        wanted: int,
+        seen: Callable[[core_groups.Plan], bool],
+    ) -> list[core_groups.Plan]:
+        """Return so many plans that the caller may see, if there are.
+
+        :raises db_errors.NotFound: there is no such marker, or it may not
+            be seen
+        """
+        query = call.query
+        state, marker = query.get("state"), query.get("marker")
+        if marker is not None and not seen(self.services.plans.get(marker)):
+            raise db_errors.NotFound("plan", marker)
+        found: list[core_groups.Plan] = []
+        at_once = wanted
+        while len(found) < wanted:
+            some = self.services.plans.list(
+                scope=query.get("group_id"),
+                states=[core_groups.PlanState(state)] if state else (),
+                is_open=query.get("open"),
+                limit=at_once,
+                marker=marker,
+            )
+            found += filter(seen, some)
+            if len(some) < at_once:
+                break
+            # Somebody else's are many: look further.
+            marker, at_once = some[-1].id, max(wanted, 200)
+        return found
 
     @operations.operation(
         name="create_plan",

@@ -87,6 +87,47 @@ def test_list(stage: Stage) -> None:
     assert wrong.status == 400
 
 
+def test_pages_name_no_plan_of_others(stage: Stage) -> None:
+    """Neither in the list nor in the link to the next page."""
+    mine, foreign = [], []
+    for number in range(4):
+        mine.append(
+            group_operations.add_plan(
+                stage, group_operations.add_group(stage, f"a{number}")
+            )
+        )
+        foreign += [
+            group_operations.add_plan(
+                stage,
+                group_operations.add_group(
+                    stage, f"b{number}{n}", project_id="88bb"
+                ),
+            )
+            for n in (1, 2)
+        ]
+    pages: list[list[str]] = []
+    query = {"limit": "2"}
+    while query:
+        answer = stage.call(
+            "GET", "/v1/plans", token="member", params=query
+        ).json
+        assert not any(plan in str(answer) for plan in foreign)
+        pages.append([plan["id"] for plan in answer["plans"]])
+        links = answer["plans_links"]
+        query = (
+            {"limit": "2", "marker": pages[-1][-1]} if links else {}
+        )
+        assert all(pages[-1][-1] in link["href"] for link in links)
+    assert pages == [mine[:1:-1], mine[1::-1]]
+    guessed = stage.call(
+        "GET", "/v1/plans", token="member", params={"marker": foreign[0]}
+    )
+    assert guessed.status == 400
+    assert len(
+        stage.call("GET", "/v1/plans", params={"limit": "9"}).json["plans"]
+    ) == 9
+
+
 @pytest.mark.parametrize(
     ("word", "state", "refused"),
     [
