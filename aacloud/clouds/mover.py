@@ -53,6 +53,7 @@ class Mover:
     :param usable: says why a destination must not be used now, or None
     :param replan: finds new destinations for servers without one
     :param pool: makes the calls; by default threads of its own
+    :param word: what the records belong to, for the log
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Mover:
         times: moves.MoverTimes | None = None,
         retry: retries.RetryPolicy | None = None,
         pool: futures.Executor | None = None,
+        word: str = "Incident",
         clock: Callable[[], float] = time.monotonic,
         utcnow: Callable[[], datetime.datetime] = _utcnow,
     ) -> None:
@@ -79,6 +81,7 @@ class Mover:
         self._usable = usable
         self._replan = replan
         self._times = times or moves.MoverTimes()
+        self._word = word
         self._clock = clock
         self._utcnow = utcnow
         self._picture = pictures.Picture(
@@ -447,7 +450,7 @@ class Mover:
                 self._settle_slot(record, memory)
         for step in steps:
             LOG.info(
-                "Incident %s, server %s: %s",
+                "%s %s, server %s: %s", self._word,
                 step.record.incident_id, step.record.server, step.text,
             )
 

@@ -460,6 +460,7 @@ class Executor:
                 times=self._times or moves.MoverTimes(
                     verify=options.verify_timeout),
                 pool=None if self._pool is None else self._pool(),
+                word="Plan",
                 clock=self._clock.monotonic, utcnow=self._clock.utcnow)
         return work.mover
 

@@ -45,6 +45,21 @@ def test_a_broken_group_is_mended_with_the_fewest_moves(stage):
     assert len(stage.all_plans()) == 1
 
 
+def test_the_log_speaks_of_a_plan(stage, caplog):
+    caplog.set_level("INFO")
+    group = stage.group("spread:host", members=CROWDED)
+    stage.engine().lead()
+    stage.run(stage.is_(group, "compliant"))
+    stage.run(stage.plan_is(State.DONE))
+    of_mover = [
+        record.getMessage() for record in caplog.records
+        if record.name == "aacloud.clouds.mover"]
+    assert of_mover
+    assert all(
+        line.startswith(f"Plan {stage.plan().id}, server s")
+        for line in of_mover), of_mover
+
+
 @pytest.mark.parametrize("mode", [Mode.OFF, Mode.REPORT, Mode.ENFORCE])
 def test_in_other_modes_nothing_is_moved(stage, mode):
     group = stage.group("spread:host", members=CROWDED, mode=mode)
