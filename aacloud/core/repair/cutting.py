@@ -10,12 +10,17 @@ import heapq
 from aacloud.core.repair.components import Component
 from aacloud.core.repair.components import hard_of
 from aacloud.core.repair.components import preferred_of
+from aacloud.core.repair.greedy import mend
 from aacloud.core.repair.greedy import Moves
 from aacloud.core.repair.greedy import place
+from aacloud.core.repair.rooms import Rooms
 from aacloud.core.repair.state import State
+from aacloud.core.rules import UNPLACED
 
 #: How much more a required rule counts than a preferred one.
 REQUIRED = 1000
+#: Other domains that a group is gathered in to see what comes of it.
+ELSEWHERE = 2
 #: Moves of a component up to which a better order is looked for.
 LONGEST = 200
 
@@ -29,6 +34,34 @@ class Part:
 
     moves: Moves
     left: int
+
+
+def gathered(
+    state: State, rooms: Rooms, component: Component,
+) -> list[Moves]:
+    """Greedy moves that gather members in other domains.
+
+    Where all of them can be brought together need not be where most of them
+    are: there it takes fewer moves, and one that cannot be moved stays away.
+    The state is at the start, and stays there.
+    """
+    found = []
+    for group in component.groups:
+        for unit in state.by_group[group]:
+            goal = unit.goal
+            if (not unit.mend or not unit.hard or goal is None
+                    or goal.target is None):
+                continue
+            others = sorted(
+                (-n, name) for name, n in unit.counts.items()
+                if name not in (goal.target, UNPLACED))
+            for _, name in others[:ELSEWHERE]:
+                unit.goal = dataclasses.replace(goal, target=name)
+                moves = mend(state, rooms, component.groups)
+                place(state, {uuid: state.origin[uuid] for uuid, _ in moves})
+                found.append(moves)
+            unit.goal = goal
+    return found
 
 
 def parts(

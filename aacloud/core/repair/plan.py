@@ -20,6 +20,7 @@ from aacloud.core.repair.components import measure
 from aacloud.core.repair.components import prove
 from aacloud.core.repair.components import set_goals
 from aacloud.core.repair.cutting import choose
+from aacloud.core.repair.cutting import gathered
 from aacloud.core.repair.cutting import parts
 from aacloud.core.repair.greedy import mend
 from aacloud.core.repair.greedy import Moves
@@ -230,6 +231,7 @@ class _Planner:
                 if set(other.groups) <= set(component.groups)]
             if before != component.moves:
                 ways.append(before)
+            ways += gathered(state, self.rooms, component)
             choices.append(parts(
                 state, component, ways, self.limits.mend_preferences))
         ends = choose(choices, self.limits.max_moves or 0)
