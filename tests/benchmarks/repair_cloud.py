@@ -32,6 +32,7 @@ RULES = (
 def random_cloud(
     hosts: int, servers: int, groups: int, seed: int, *, most: int = 50,
     shared: float = 0.1, fill: float = 0.9, three_levels: bool = False,
+    pinned: float = 0.02, closed: float = 0.02,
 ) -> RepairProblem:
     """A cloud whose servers were placed by room alone.
 
@@ -40,6 +41,8 @@ def random_cloud(
     :param shared: part of the groups that take some members of another
     :param fill: part of a host that servers may take
     :param three_levels: only groups with rules at all three levels
+    :param pinned: part of the servers that cannot be moved
+    :param closed: part of the hosts that take no more servers
     """
     rand = random.Random(seed)
     top = Topology({
@@ -63,7 +66,7 @@ def random_cloud(
             room[axis] -= size[axis]
         uuid = f"s{len(made):06d}"
         made[uuid] = RepairServer(
-            uuid, name, *size, movable=rand.random() > 0.02,
+            uuid, name, *size, movable=rand.random() >= pinned,
             why_not="it has a PCI device")
     pool = sorted(made)
     by_rack: dict[str, list[str]] = {}
@@ -118,6 +121,6 @@ def random_cloud(
             HOST_VCPUS - int(HOST_VCPUS * fill) + free[name][0],
             HOST_MB - int(HOST_MB * fill) + free[name][1],
             HOST_GB - int(HOST_GB * fill) + free[name][2],
-            takes=rand.random() > 0.02, reason="disabled")
+            takes=rand.random() >= closed, reason="disabled")
          for name in names},
         made, tuple(found), rules.Domains(top), seed)
