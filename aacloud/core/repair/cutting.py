@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 import dataclasses
 import heapq
+import itertools
 
 from aacloud.core.repair.components import Component
 from aacloud.core.repair.components import hard_of
@@ -74,15 +75,18 @@ def parts(
     most is not always the best for a few moves. The state stays as it is.
     """
     best: dict[int, Part] = {}
-    for moves in [*ways, *(_sooner(state, moves) for moves in ways)]:
-        start = {uuid: state.place[uuid] for uuid, _ in moves}
-        for number in range(len(moves) + 1):
-            if number:
-                state.move(*moves[number - 1])
-            left = _left(state, component, mend_preferences)
+
+    def look(moves: Moves) -> list[int]:
+        lefts = _lefts(state, component, moves, mend_preferences)
+        for number, left in enumerate(lefts):
             if number not in best or left < best[number].left:
                 best[number] = Part(moves[:number], left)
-        place(state, start)
+        return [a - b for a, b in itertools.pairwise(lefts)]
+
+    for moves in ways:
+        gains = look(moves)
+        if any(a < b for a, b in itertools.pairwise(gains)):
+            look(_sooner(state, moves))
     found: list[Part] = []
     for _, part in sorted(best.items()):
         if not found or part.left < found[-1].left:
@@ -158,6 +162,20 @@ def _change(state: State, uuid: str, host: str) -> int:
         (REQUIRED if unit.hard else 1)
         * (unit.judge(here[unit.level], there[unit.level]) or 0)
         for unit in state.units_of.get(uuid, ()) if unit.mend)
+
+
+def _lefts(
+    state: State, component: Component, moves: Moves,
+    mend_preferences: bool,
+) -> list[int]:
+    """What is left before the first move and after each, weighted."""
+    start = {uuid: state.place[uuid] for uuid, _ in moves}
+    found = [_left(state, component, mend_preferences)]
+    for uuid, host in moves:
+        state.move(uuid, host)
+        found.append(_left(state, component, mend_preferences))
+    place(state, start)
+    return found
 
 
 def _left(

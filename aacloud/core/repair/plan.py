@@ -222,13 +222,14 @@ class _Planner:
         """As many moves as are allowed, the most useful ones."""
         state = self.state
         self._restart()
+        greedy = {other.groups[0]: other.moves for other in first}
         choices = []
         for component in found:
             ways = [component.moves]
             # Greedy moves may do more at first.
             before = [
-                move for other in first for move in other.moves
-                if set(other.groups) <= set(component.groups)]
+                move for group in component.groups
+                for move in greedy.get(group, ())]
             if before != component.moves:
                 ways.append(before)
             ways += gathered(state, self.rooms, component)
