@@ -98,6 +98,9 @@ class NextPlanStep:
 
     :ivar start: numbers of the steps to begin.
     :ivar skip: numbers of the steps to leave out, each with its reason.
+    :ivar shut: with FOLLOW: a move whose request was not sent yet must not
+        be sent now. Limits alone never say so: it is such moves that they
+        count.
     """
 
     act: PlanAct
@@ -105,6 +108,7 @@ class NextPlanStep:
     reasons: tuple[str, ...]
     start: tuple[int, ...] = ()
     skip: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    shut: bool = False
 
 
 _A = PlanAct
@@ -145,7 +149,7 @@ def next_plan_step(
         if plan.state is not _P.PAUSED:
             return NextPlanStep(_A.ADVANCE, _P.PAUSED, (pause,))
         return _stand_by(steps, (
-            pause, "go on with 'openstack ha plan resume'"))
+            pause, "go on with 'openstack ha plan resume'"), shut=True)
     if plan.state is _P.PAUSED:
         return NextPlanStep(_A.ADVANCE, _P.RUNNING, ("it is resumed",))
     shut = view.hold or _shut(view)
@@ -159,7 +163,7 @@ def next_plan_step(
             _A.SKIP, None,
             (f"{len(skip)} steps are not to be done any more",), skip=skip)
     if shut:
-        return _stand_by(steps, shut)
+        return _stand_by(steps, shut, shut=True)
     return _begin(view, steps, now, limits)
 
 
@@ -242,7 +246,8 @@ def _end(
     flying = _flying(steps)
     if flying:
         return NextPlanStep(_A.FOLLOW, None, (
-            reason, f"{flying} moves in flight are followed to the end"))
+            reason, f"{flying} moves in flight are followed to the end"),
+            shut=True)
     return NextPlanStep(_A.ADVANCE, to, (reason,))
 
 
@@ -284,10 +289,10 @@ def _flying(steps: Sequence[PlanStep]) -> int:
 
 
 def _stand_by(
-    steps: Sequence[PlanStep], reasons: tuple[str, ...],
+    steps: Sequence[PlanStep], reasons: tuple[str, ...], *, shut: bool,
 ) -> NextPlanStep:
     return NextPlanStep(
-        _A.FOLLOW if _flying(steps) else _A.HOLD, None, reasons)
+        _A.FOLLOW if _flying(steps) else _A.HOLD, None, reasons, shut=shut)
 
 
 def _outcome(steps: Sequence[PlanStep]) -> str:
@@ -386,7 +391,7 @@ def _begin(
             f"{len(start)} of {len(steps)} steps can begin",),
             start=tuple(start))
     return _stand_by(steps, tuple(dict.fromkeys(waits)) or (
-        "every step is begun",))
+        "every step is begun",), shut=False)
 
 
 def _not_yet(

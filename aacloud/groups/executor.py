@@ -239,7 +239,7 @@ class Executor:
         if todo.act is _A.START:
             return self._start(plan, steps, todo)
         if todo.act is _A.FOLLOW:
-            return self._follow(plan, steps, todo.reasons)
+            return self._follow(plan, steps, todo)
         if todo.act is _A.HOLD:
             self._wait(plan, todo.reasons)
         return IDLE_S
@@ -387,12 +387,12 @@ class Executor:
         self,
         plan: core_groups.Plan,
         steps: Sequence[core_groups.PlanStep],
-        reasons: Sequence[str],
+        todo: planwork.NextPlanStep,
     ) -> float:
         """Follow what Nova works on; take back what was not sent yet."""
+        why = "; ".join(todo.reasons)
         claimed = [step for step in steps if step.state is _S.CLAIMED]
         if claimed:
-            why = "; ".join(reasons)
             self._plans.update_steps([
                 plan_stores.StepChange(
                     step, _S.RETRY, {"not_before": None, "reason": why},
@@ -405,8 +405,8 @@ class Executor:
             step for step in steps
             if step.state in core_groups.STEPS_IN_FLIGHT]
         pause = self._round(
-            plan, steps, flying, blocked="; ".join(reasons))
-        self._wait(plan, reasons)
+            plan, steps, flying, blocked=why if todo.shut else None)
+        self._wait(plan, todo.reasons)
         return pause
 
     def _round(

@@ -89,7 +89,8 @@ def test_a_plan_without_a_window_needs_none():
 
 def test_when_the_window_closes_moves_are_followed_and_none_begun():
     steps = [step(1, S.MIGRATING), step(2)]
-    assert decide(steps, window=None).act is A.FOLLOW
+    found = decide(steps, window=None)
+    assert (found.act, found.shut) == (A.FOLLOW, True)
     steps[0] = step(1, S.VERIFIED)
     found = decide(steps, window=None)
     assert found.act is A.HOLD
@@ -154,7 +155,8 @@ def test_pause_and_resume():
     found = decide(steps, plan(orders=[C.PAUSE]))
     assert (found.act, found.to) == (A.ADVANCE, P.PAUSED)
     paused = plan(P.PAUSED, [C.PAUSE])
-    assert decide(steps, paused).act is A.FOLLOW
+    found = decide(steps, paused)
+    assert (found.act, found.shut) == (A.FOLLOW, True)
     steps[0] = step(1, S.VERIFIED)
     found = decide(steps, paused)
     assert found.act is A.HOLD
@@ -200,7 +202,8 @@ def test_it_ends_when_nothing_is_in_flight_any_more(case):
     assert found.act is A.SKIP
     assert set(found.skip) == {2, 3, 4}
     steps[1:4] = [step(n, S.SKIPPED) for n in (2, 3, 4)]
-    assert decide(steps, the_plan).act is A.FOLLOW
+    found = decide(steps, the_plan)
+    assert (found.act, found.shut) == (A.FOLLOW, True)
     steps[0] = step(1, S.VERIFIED)
     found = decide(steps, the_plan)
     assert (found.act, found.to) == (A.ADVANCE, to)
@@ -242,8 +245,8 @@ def test_what_follows_a_lost_step_is_left_out():
 def test_one_server_is_moved_by_one_step_at_a_time():
     steps = [step(1, server="s"), step(2, server="s")]
     assert decide(steps).start == (1,)
-    assert decide([step(1, S.REQUESTED, server="s"), steps[1]]).act is (
-        A.FOLLOW)
+    found = decide([step(1, S.REQUESTED, server="s"), steps[1]])
+    assert (found.act, found.shut) == (A.FOLLOW, False)
 
 
 def test_a_retry_waits_for_its_time():

@@ -51,6 +51,29 @@ def test_an_order(make_stage, command, state):
     assert stage.cloud.count("live_migrate") == 0
 
 
+def test_limits_do_not_count_a_move_against_itself(make_stage, monkeypatch):
+    """The next turn comes while the mover still checks the only move."""
+    stage = make_stage(parallel_per_host=1)
+    stage.group("spread:host", members={**CROWDED, "s3": "dc1-r1-h1"})
+    executor = stage.engine().lead().executor
+    told = []
+
+    def another_turn():
+        def round_(plan, steps, given, *, blocked):
+            told.append(blocked)
+            return 1.0
+
+        with monkeypatch.context() as patched:
+            patched.setattr(executor, "_round", round_)
+            executor.look()
+
+    while_checked(stage, another_turn)
+    stage.run(stage.plan_is(State.DONE))
+    assert told == [None]
+    assert "tried again" not in "".join(stage.story())
+    assert len(stage.cloud.live) == 2
+
+
 @pytest.mark.parametrize("left", [9.0, -1.0])
 def test_the_window_is_over(stage, left):
     """A move needs ten seconds and a bit."""
