@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -14,6 +14,7 @@ from aacloud.coordination import clock as clocks
 from aacloud.core import groups as core_groups
 from aacloud.core import repair
 from aacloud.core import rules
+from aacloud.core import usefulness
 from aacloud.groups import catalogue as catalogues
 from aacloud.groups import problems
 from aacloud.groups import repairer as repairers
@@ -110,8 +111,8 @@ class Rechecker:
             return Verdict((), {
                 step.number: "the groups of this plan are mended already"
                 for step in unsent})
-        useful = _useful(unsent, frozenset().union(
-            *(group.members for group in broken)))
+        useful = usefulness.useful_steps(
+            unsent, broken, landed(sight.occupancy, ordered), here.domains())
         room = self._room.read(
             tuple(here.topology.hosts),
             {step.server: sight.occupancy.get(step.server, ())
@@ -135,12 +136,14 @@ class Rechecker:
                     step.server, move.move.destination))
         for step in chosen:
             move = _move(step)
-            if step.number not in useful:
+            reason = repair.check_step(problem, move)
+            if step.number not in useful and (
+                step.source in sight.occupancy.get(step.server, ())
+            ):
                 refused[step.number] = (
                     "no group needs it any more that this plan may still "
                     "mend")
                 continue
-            reason = repair.check_step(problem, move)
             if reason is not None:
                 (not_yet if elsewhere else refused)[step.number] = reason
                 continue
@@ -186,28 +189,19 @@ _UNSENT = frozenset({
     core_groups.StepState.RETRY})
 
 
-def _useful(
-    steps: Sequence[core_groups.PlanStep], members: Collection[str]
-) -> set[int]:
-    """The numbers of steps that move these, or make way for such a step.
-
-    :param steps: those that nothing was sent for
-    :param members: of groups that are still to be mended
-    """
-    by_number = {step.number: step for step in steps}
-    left = [step.number for step in steps if step.server in members]
-    useful: set[int] = set()
-    while left:
-        number = left.pop()
-        if number in by_number and number not in useful:
-            useful.add(number)
-            left += by_number[number].after
-    return useful
-
-
 #: Nova was, or may have been, asked for these.
 _ORDERED = frozenset({
     core_groups.StepState.REQUESTED, core_groups.StepState.MIGRATING})
+
+
+def landed(
+    occupancy: rules.Occupancy, steps: Iterable[core_groups.PlanStep]
+) -> rules.Occupancy:
+    """Who is where once these steps have ended well."""
+    return {
+        **occupancy,
+        **{step.server: (step.destination,)
+           for step in steps if step.destination}}
 
 
 def _move(step: core_groups.PlanStep) -> repair.Step:
