@@ -8,7 +8,6 @@ long: a cloud is never read for more than a quarter of the time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Collection
 import datetime
 import logging
 
@@ -207,20 +206,12 @@ class Keeper:
             report.group_id for report in found
             if report.state == rules.GroupState.VIOLATING.value}
         restless = self._settling.restless(broken)
-        if self._to_be_mended(groups, broken - restless):
+        rested = [
+            report for report in found if report.group_id not in restless]
+        if self._repairer.due(groups, rested):
             if not sight.whole:
                 sight = self._reader.whole()
-            self._repairer.consider(groups, sight, here, [
-                report for report in found
-                if report.group_id not in restless])
-
-    @staticmethod
-    def _to_be_mended(
-        groups: Collection[rules.Group], broken: Collection[str]
-    ) -> bool:
-        return any(
-            group.mode is rules.GroupMode.REPAIR and group.id in broken
-            for group in groups)
+            self._repairer.consider(groups, sight, here, rested)
 
     def _prune(self) -> None:
         retention = datetime.timedelta(

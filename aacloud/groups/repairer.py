@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import datetime
@@ -29,10 +30,11 @@ from aacloud.core import repair
 from aacloud.core import rules
 from aacloud.db import errors as db_errors
 from aacloud.db import plans as plan_stores
+from aacloud.groups import fruitless
 from aacloud.groups import metrics
 from aacloud.groups import policies
 from aacloud.groups import problems
-from aacloud.groups import reports
+from aacloud.groups import recording
 from aacloud.groups import seasons
 from aacloud.groups import sight as sights
 from aacloud.groups import surroundings as around
@@ -67,9 +69,8 @@ class Repairer:
         self._cloud = cloud
         self._reader = reader
         self._clock = clock or clocks.Clock()
-        #: Window -> of what no better plan was found, so that it is not
-        #: looked for again and again.
-        self._fruitless: dict[str | None, object] = {}
+        self._fruitless = fruitless.Fruitless(self._clock.monotonic)
+        self._recorder = recording.Recorder(conf, plans, self._clock)
         self._pace = rates.LogPace(clock=self._clock.monotonic)
 
     def prune(self) -> None:
@@ -84,6 +85,24 @@ class Repairer:
             LOG.info("%d old plans were thrown away", thrown)
 
     # -- by itself ----------------------------------------------------------
+
+    def due(
+        self,
+        groups: Collection[rules.Group],
+        found: Collection[group_messages.Report],
+    ) -> bool:
+        """Whether a plan may be due, for which the whole cloud is read.
+
+        :param found: how the groups stand
+        :raises db_errors.DatabaseError: the journal could not be read
+        """
+        self._fruitless.keep({group.id for group in groups})
+        self._fruitless.forget({
+            report.group_id for report in found
+            if report.state == rules.GroupState.COMPLIANT.value})
+        wanted = _to_be_mended(groups, found)
+        return bool(wanted) and any(
+            True for _ in self._seasons(wanted, self._plans.live()))
 
     def consider(
         self,
@@ -100,61 +119,61 @@ class Repairer:
         :raises cloud_errors.CloudError: what is free could not be read
         :raises db_errors.DatabaseError: the journal could not be written
         """
-        broken = {
-            report.group_id for report in found
-            if report.state == rules.GroupState.VIOLATING.value}
-        wanted = [
-            group for group in groups
-            if group.id in broken and group.mode is rules.GroupMode.REPAIR]
+        wanted = _to_be_mended(groups, found)
         if not wanted or here.dead_dcs:
             return None
         live = self._plans.live()
+        for season, free in self._seasons(wanted, live):
+            plan = self._mend(season, free, live, groups, sight, here)
+            if plan is not None:
+                return plan
+        return None
+
+    def _seasons(
+        self,
+        wanted: Iterable[rules.Group],
+        live: Sequence[core_groups.Plan],
+    ) -> Iterator[tuple[seasons.Season, list[rules.Group]]]:
+        """The windows for which a plan is to be looked for, each with those
+        groups that no live plan mends."""
         options = self._conf.aacloud_groups
         for season in seasons.seasons(
             wanted, options.default_window, self._clock.utcnow(),
             # So that there is time to look at it.
             ahead=options.repair_approval,
         ):
-            plan = self._mend(season, live, groups, sight, here)
-            if plan is not None:
-                return plan
-        return None
+            held = seasons.held(live, season.window)
+            free = [group for group in season.groups if group.id not in held]
+            if any(
+                self._fruitless.due(group, seasons.key(season))
+                for group in free
+            ):
+                yield season, free
 
     def _mend(
         self,
         season: seasons.Season,
+        wanted: Collection[rules.Group],
         live: Sequence[core_groups.Plan],
         groups: Collection[rules.Group],
         sight: sights.Sight,
         here: around.Surroundings,
     ) -> core_groups.Plan | None:
-        """Make the plan of those groups that no live plan mends."""
-        held = seasons.held(live, season.window)
-        free = [group for group in season.groups if group.id not in held]
-        before = self._before(season) if free else ()
-        free = [group for group in free if self._may_plan(group, before)]
-        if not free:
-            return None
+        """Make the plan of groups that no live plan mends."""
+        before = self._before(season)
+        free = [group for group in wanted if self._may_plan(group, before)]
         ids = {group.id for group in free}
-        reserved = self._reserved(live)
-        seen = (
-            season.since, here.closed, tuple(sorted(ids)),
-            tuple(sorted(reserved)),
-            tuple(sorted((group.id, group.revision) for group in groups)),
-            tuple(sorted(sight.occupancy.items())))
-        if seen == self._fruitless.get(season.window):
+        plan = self._sought(season, self.problem(
+            groups, ids, sight, here, reserved=self._reserved(live)),
+        ) if free else None
+        if plan is None:
+            self._fruitless.rest(
+                wanted, seasons.key(season),
+                self._conf.aacloud_groups.inspect_interval)
             return None
-        plan = self.solve(self.problem(
-            groups, ids, sight, here, reserved=reserved))
-        if not plan.steps:
-            self._fruitless[season.window] = seen
-            for left in plan.left:
-                LOG.warning(
-                    "Group %s cannot be mended: %s: %s", left.group,
-                    rules.format_rule(left.rule), left.reason)
-            return None
+        self._fruitless.forget(ids)
         try:
-            return self._store(
+            return self._recorder.record(
                 plan, sight, here, scope=CLOUD, groups=free,
                 state=core_groups.PlanState.AWAITING_APPROVAL
                 if self._conf.aacloud_groups.repair_approval
@@ -167,6 +186,27 @@ class Repairer:
             # Somebody asked for one meanwhile.
             LOG.info("No plan is made: %s", error)
             return None
+
+    def _sought(
+        self,
+        season: seasons.Season,
+        problem: repair.RepairProblem,
+    ) -> repair.RepairPlan | None:
+        """The plan of a picture, unless there is no move in it."""
+        picture = fruitless.fingerprint(
+            problem, policies.repair_limits(self._conf))
+        if self._fruitless.known(season.window, picture):
+            return None
+        plan = self.solve(problem)
+        if plan.steps:
+            return plan
+        for left in self._fruitless.remember(
+            season.window, picture, plan.left
+        ):
+            LOG.warning(
+                "Group %s cannot be mended: %s: %s", left.group,
+                rules.format_rule(left.rule), left.reason)
+        return None
 
     def _may_plan(
         self, group: rules.Group, before: Iterable[core_groups.Plan]
@@ -325,7 +365,7 @@ class Repairer:
                     "that leaves broken is planned anew")
         opening = seasons.opening_of(
             window, self._clock.utcnow(), ahead=True)
-        return self._store(
+        return self._recorder.record(
             found, sight, here, scope=scope, groups=wanted, state=state,
             window=window, by=by, project_id=project_id,
             until=None if opening is None else opening.closes_at), found
@@ -387,68 +427,17 @@ class Repairer:
                 problem, policies.repair_limits(self._conf, time_limit_s),
                 self._clock.monotonic)
 
-    def _store(
-        self,
-        plan: repair.RepairPlan,
-        sight: sights.Sight,
-        here: around.Surroundings,
-        *,
-        scope: str,
-        groups: Collection[rules.Group],
-        state: core_groups.PlanState,
-        window: str | None,
-        by: str,
-        until: datetime.datetime | None,
-        opening: str = "",
-        project_id: str | None = None,
-        replan_of: core_groups.Plan | None = None,
-    ) -> core_groups.Plan:
-        """Put a plan down.
 
-        :param until: when its window closes: it is not too old before
-        :param opening: that of its window which it is made for
-        """
-        expires_at = self._clock.utcnow() + datetime.timedelta(
-            seconds=self._conf.aacloud_groups.plan_lifetime)
-        if until is not None:
-            expires_at = max(expires_at, until)
-        stored = self._plans.create(
-            scope, [self._step(step, sight, here) for step in plan.steps],
-            state=state, expires_at=expires_at,
-            revision=max((one.revision for one in groups), default=0),
-            created_by=by, groups=[one.id for one in groups], window=window,
-            project_id=project_id, replan_of=replan_of,
-            summary={
-                **reports.plan_summary(plan),
-                **({seasons.OPENING: opening} if opening else {})},
-            event_text=(
-                f"{plan.moves} moves mend {len(groups)} groups: their excess "
-                f"is {plan.excess_before}, it will be {plan.excess_after}; "
-                f"at least {plan.lower_bound} moves are needed"))
-        LOG.info(
-            "Plan %s (%s): %d moves for %d groups, excess %d to %d, bound %d",
-            stored.id, state.value, plan.moves, len(groups),
-            plan.excess_before, plan.excess_after, plan.lower_bound)
-        return stored
-
-    def _step(
-        self,
-        step: repair.Step,
-        sight: sights.Sight,
-        here: around.Surroundings,
-    ) -> core_groups.PlanStep:
-        copied = problems.copied_mb(
-            sight.servers[step.move.server],
-            (step.move.source, step.move.destination), here)
-        server = sight.servers[step.move.server]
-        options = self._conf.aacloud_groups
-        return core_groups.PlanStep(
-            plan_id="", number=step.number, server=server.uuid,
-            name=server.name, project_id=server.project_id,
-            source=step.move.source, destination=step.move.destination,
-            after=step.after, why=step.why, snapshot=server.snapshot(),
-            predicted_s=options.move_overhead
-            + copied / options.migration_rate)
+def _to_be_mended(
+    groups: Iterable[rules.Group], found: Iterable[group_messages.Report]
+) -> list[rules.Group]:
+    """The groups that are broken, and are mended unasked."""
+    broken = {
+        report.group_id for report in found
+        if report.state == rules.GroupState.VIOLATING.value}
+    return [
+        group for group in groups
+        if group.id in broken and group.mode is rules.GroupMode.REPAIR]
 
 
 def _succeeded(plan: core_groups.Plan) -> bool:
