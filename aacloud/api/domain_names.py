@@ -13,7 +13,11 @@ from typing import Any
 
 from aacloud.core import topology as core_topology
 
-_WORD = re.compile(r"[^\s,;()\"'=]+")
+#: A name has none of what is left out here, or it is an odd one.
+_WORD = r"[^\s/,;?#%()\"'=]+"
+_ODD = re.compile(r"[()\"'=:]")
+#: Its numbers are not taken for names.
+_TIME = re.compile(r"[\dTZ:.+-]+")
 _LEVELS = (
     core_topology.Level.HOST,
     core_topology.Level.RACK,
@@ -40,6 +44,7 @@ class Names:
         self._known = known
         self._shown: dict[core_topology.Level, dict[str, str]] = {}
         self._any: dict[str, str] = {}
+        self._words = re.compile(_WORD)
         if known:
             return
         names = (sorted(tree.hosts), tree.racks(), tree.dcs())
@@ -51,6 +56,17 @@ class Names:
         # A host may have the name of its rack: the widest domain wins.
         for level in _LEVELS:
             self._any.update(self._shown[level])
+        odd = {name for name in self._any if _ODD.search(name)}
+        for name in [one for one in odd if ":" in one]:
+            # As it stands in the text of a rule.
+            written = name.replace(":", "%3A")
+            self._any[written] = self._any[name]
+            odd.add(written)
+        if odd:
+            longest = sorted(odd, key=lambda one: (-len(one), one))
+            self._words = re.compile(
+                "|".join([*map(re.escape, longest), _WORD])
+            )
 
     @property
     def known(self) -> bool:
@@ -65,6 +81,7 @@ class Names:
         if name not in shown:
             # A host that the topology does not have.
             shown[name] = f"{level.value}-{len(shown) + 1}"
+            self._any.setdefault(name, shown[name])
         return shown[name]
 
     def host(self, name: str) -> str:
@@ -106,12 +123,19 @@ class Names:
         if self._known:
             return text
 
-        def replaced(match: re.Match[str]) -> str:
-            word = match.group()
-            bare = word.rstrip(".:!?")
-            return self._any.get(bare, bare) + word[len(bare):]
+        return self._words.sub(lambda found: self._word(found[0]), text)
 
-        return _WORD.sub(replaced, text)
+    def _word(self, word: str) -> str:
+        if word in self._any:
+            return self._any[word]
+        bare = word.rstrip(".:!?")
+        shown = self._any.get(bare, bare)
+        if shown is bare and ":" in bare and not _TIME.fullmatch(bare):
+            # Such as a rule with the name of a domain in it.
+            shown = ":".join(
+                self._any.get(part, part) for part in bare.split(":")
+            )
+        return shown + word[len(bare):]
 
     def maybe_text(self, text: str | None) -> str | None:
         """Return a sentence that may be missing."""

@@ -2,11 +2,13 @@
 """Groups, reports and plans as the JSON objects of the schemas."""
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import datetime
 from typing import Any
 
 from aacloud.api import domain_names
 from aacloud.api import group_rules
+from aacloud.api import veils
 from aacloud.api import views
 from aacloud.core import groups as core_groups
 from aacloud.core import rules
@@ -134,7 +136,9 @@ def _finding(found: group_messages.RuleFinding, names: Names) -> JSON:
 
 
 def preview(
-    plan: group_messages.Plan, names: Names, own: frozenset[str] | None
+    plan: group_messages.Plan,
+    veil: veils.Veil,
+    own: frozenset[str] | None,
 ) -> JSON:
     """Return a plan that is not carried out yet.
 
@@ -152,11 +156,11 @@ def preview(
         "steps": [
             {
                 "number": step.number,
-                "server_id": step.server,
-                "source": names.host(step.source),
-                "destination": names.host(step.destination),
+                "server_id": veil.server(step.server),
+                "source": veil.names.host(step.source),
+                "destination": veil.names.host(step.destination),
                 "after": list(step.after),
-                "why": [names.text(one) for one in step.why],
+                "why": [veil.text(one) for one in step.why],
             }
             for step in plan.steps
         ],
@@ -164,7 +168,7 @@ def preview(
             {
                 "group_id": left.group_id,
                 "rule": left.rule,
-                "reason": names.text(left.reason),
+                "reason": veil.text(left.reason),
             }
             for left in plan.left
             if own is None or left.group_id in own
@@ -197,7 +201,7 @@ def quota(use: quotas.QuotaUse) -> JSON:
     }
 
 
-def plan(record: core_groups.Plan, names: Names) -> JSON:
+def plan(record: core_groups.Plan, veil: veils.Veil) -> JSON:
     """Return a repair plan."""
     whole = record.scope not in record.groups
     return {
@@ -208,17 +212,17 @@ def plan(record: core_groups.Plan, names: Names) -> JSON:
         "version": record.version,
         "revision": record.revision,
         "window": record.window,
-        "waiting": names.maybe_text(record.waiting),
+        "waiting": veil.maybe_text(record.waiting),
         "orders": [
             {
                 "command": order.command.value,
                 "by": order.by,
-                "reason": order.reason,
+                "reason": veil.text(order.reason),
                 "at": views.moment(order.at),
             }
             for order in record.orders
         ],
-        "summary": _told(views.plain(record.summary), names),
+        "summary": veil.told(views.plain(record.summary)),
         "replan_of": record.replan_of,
         "created_by": record.created_by,
         "created_at": views.moment(record.created_at),
@@ -228,46 +232,40 @@ def plan(record: core_groups.Plan, names: Names) -> JSON:
     }
 
 
-def _told(value: Any, names: Names) -> Any:
-    """Return free details with the names in their texts replaced."""
-    if isinstance(value, str):
-        return names.text(value)
-    if isinstance(value, list):
-        return [_told(one, names) for one in value]
-    if isinstance(value, dict):
-        return {
-            names.text(key): _told(one, names) for key, one in value.items()
-        }
-    return value
+def step(
+    record: core_groups.PlanStep, veil: veils.Veil, groups: Sequence[str]
+) -> JSON:
+    """Return one move of a plan.
 
-
-def step(record: core_groups.PlanStep, names: Names) -> JSON:
-    """Return one move of a plan."""
+    :param groups: ids of those of the plan that the server is in
+    """
+    server = veil.server(record.server)
     return {
         "number": record.number,
-        "server_id": record.server,
-        "server_name": record.name,
+        "server_id": server,
+        "server_name": None if server is None else record.name,
         "state": record.state.value,
-        "source": names.host(record.source),
-        "destination": names.maybe_host(record.destination),
+        "source": veil.names.host(record.source),
+        "destination": veil.names.maybe_host(record.destination),
         "after": list(record.after),
-        "group_ids": list(record.why),
+        "group_ids": list(groups),
+        "reasons": [veil.text(one) for one in record.why],
         "predicted_s": record.predicted_s,
         "tries": record.tries,
         "requested_at": views.moment(record.requested_at),
         "landed_at": views.moment(record.landed_at),
         "verified_at": views.moment(record.verified_at),
-        "reason": names.maybe_text(record.reason),
+        "reason": veil.maybe_text(record.reason),
     }
 
 
-def event(record: core_groups.PlanEvent, names: Names) -> JSON:
+def event(record: core_groups.PlanEvent, veil: veils.Veil) -> JSON:
     """Return one line of the story of a plan."""
     return {
         "id": record.id,
         "at": views.moment(record.at),
         "kind": record.kind,
-        "server_id": record.server,
-        "text": names.text(record.text),
-        "detail": _told(views.plain(record.detail), names),
+        "server_id": veil.server(record.server),
+        "text": veil.text(record.text),
+        "detail": veil.told(views.plain(record.detail)),
     }

@@ -15,10 +15,16 @@ _LEFT = basics.closed(
     description="A rule that a plan does not mend.",
 )
 
+_SERVER: basics.Schema = {
+    **basics.UUID,
+    "type": ["string", "null"],
+    "description": "the server; null: one of another project",
+}
+
 _PREVIEW_STEP = basics.closed(
     {
         "number": basics.number("from 1"),
-        "server_id": basics.UUID,
+        "server_id": _SERVER,
         "source": basics.text("the host it is on"),
         "destination": basics.text("the host it moves to"),
         "after": basics.listing(
@@ -106,15 +112,20 @@ _PLAN = basics.closed(
 _STEP = basics.closed(
     {
         "number": basics.number("steps are begun in this order"),
-        "server_id": basics.UUID,
-        "server_name": basics.text("the name in Nova"),
+        "server_id": _SERVER,
+        "server_name": basics.text_or_null("the name in Nova"),
         "state": basics.choice(groups.StepState, "how far it has come"),
         "source": basics.text("the host it leaves"),
         "destination": basics.text_or_null("the host it moves to"),
         "after": basics.listing(
             basics.number("a step"), "steps that must be over before"
         ),
-        "group_ids": basics.listing(basics.text("a group"), "what it mends"),
+        "group_ids": basics.listing(
+            basics.UUID, "the groups of the plan that the server is in"
+        ),
+        "reasons": basics.listing(
+            basics.text("a reason"), "what it is good for"
+        ),
         "predicted_s": {
             "type": "number",
             "minimum": 0,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the resources of server groups and plans have in common."""
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Sequence
 import datetime
@@ -15,9 +16,11 @@ from aacloud.api import errors
 from aacloud.api import group_views
 from aacloud.api import operations
 from aacloud.api import policies
+from aacloud.api import veils
 from aacloud.api import views
 from aacloud.api.schemas import basics
 from aacloud.api.v1 import base
+from aacloud.core import groups as core_groups
 from aacloud.core import topology as core_topology
 from aacloud.db import errors as db_errors
 from aacloud.db import group_rows
@@ -104,6 +107,92 @@ class Resource(base.Resource):
                 call.caller, policies.groups.DOMAIN_NAMES, project_id
             ),
             said={name for rule in rules for name in rule.domains},
+        )
+
+    def veil(
+        self,
+        call: operations.Call,
+        names: domain_names.Names,
+        project_id: str | None,
+        steps: Collection[core_groups.PlanStep] = (),
+        *,
+        servers: Collection[str] = (),
+        plans: Collection[str | None] = (),
+        groups: Sequence[group_rows.GroupRecord] | None = None,
+    ) -> veils.Veil:
+        """Return how the caller is shown a plan.
+
+        :param names: how the caller is shown the domains
+        :param project_id: of the groups that it mends
+        :param steps: of the plan, when it is stored
+        :param servers: that it moves, of one that is not
+        :param plans: the ids of those that may be named
+        :param groups: of the project, when they were read before
+        """
+        hosts = {
+            host
+            for step in steps
+            for host in (step.source, step.destination, *step.spares)
+            if host is not None
+        }
+        if project_id is None or self.services.policy.allows(
+            call.caller, policies.groups.LIST_ALL
+        ):
+            return veils.Veil(names, hosts=hosts)
+        if groups is None:
+            groups = self.services.groups.list(project_id=project_id)
+        places = self.services.places.list(sorted(servers)).values()
+        # Who may see a group sees its members, whosever they are.
+        own = {one.server for record in groups for one in record.members}
+        own |= {s.server for s in steps if s.project_id == project_id}
+        own |= {p.server for p in places if p.project_id == project_id}
+        return veils.Veil(
+            names,
+            ids={
+                *own,
+                *(record.id for record in groups),
+                *(plan for plan in plans if plan is not None),
+            },
+            groups={record.group.name for record in groups},
+            hidden={
+                one.name
+                for some in (steps, places)
+                for one in some
+                if one.server not in own
+            },
+            hosts=hosts,
+        )
+
+    def preview(
+        self,
+        call: operations.Call,
+        plan: group_messages.Plan,
+        names: domain_names.Names,
+        group_id: str | None,
+        project_id: str | None,
+    ) -> JSON:
+        """Return a plan that is not carried out yet.
+
+        :param group_id: that it is for; None: all groups
+        :param project_id: of this group
+        """
+        stored = (
+            () if plan.id is None else self.services.plans.steps(plan.id)
+        )
+        everything = self.services.policy.allows(
+            call.caller, policies.groups.LIST_ALL
+        )
+        return group_views.preview(
+            plan,
+            self.veil(
+                call,
+                names,
+                project_id,
+                stored,
+                servers={step.server for step in plan.steps},
+                plans=(plan.id,),
+            ),
+            None if everything else frozenset({str(group_id)}),
         )
 
     def limit(self, call: operations.Call) -> int:

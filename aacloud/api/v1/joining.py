@@ -174,9 +174,6 @@ class Resource(group_base.Resource):
                 state = core_rules.GroupState.COMPLIANT.value
         if record.group.mode is core_rules.GroupMode.OFF:
             state = core_rules.GroupState.OFF.value
-        everything = self.may(
-            call.caller, policies.groups.LIST_ALL, project_id
-        )
         return {
             "group": self.group_json(record),
             "joined": list(added),
@@ -187,9 +184,7 @@ class Resource(group_base.Resource):
             else group_views.report(report, names),
             "plan": None
             if plan is None
-            else group_views.preview(
-                plan, names, None if everything else frozenset({record.id})
-            ),
+            else self.preview(call, plan, names, record.id, project_id),
             "note": None if note is None else names.text(note),
             "waited": waited,
         }

@@ -2,11 +2,11 @@
 """Repair plans: made, shown, approved and stopped."""
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 from oslo_log import log
 
-from aacloud.api import context
 from aacloud.api import domain_names
 from aacloud.api import engine as api_engine
 from aacloud.api import errors
@@ -14,94 +14,23 @@ from aacloud.api import group_views
 from aacloud.api import operations
 from aacloud.api import policies
 from aacloud.api import schemas
+from aacloud.api import veils
 from aacloud.api.schemas import basics
 from aacloud.api.v1 import group_base
+from aacloud.api.v1 import plan_base
 from aacloud.core import groups as core_groups
 from aacloud.db import errors as db_errors
+from aacloud.db import group_rows
 from aacloud.rpc import groups as rpc_groups
 
 LOG = log.getLogger(__name__)
 
-_HINT = "'openstack ha plan list' names those that there are"
 _NOT_THERE = {404: "there is no plan with this id, or it is not yours"}
 
 Command = core_groups.PlanCommand
 
 
-class _Resource(group_base.Resource):
-    """What has to do with plans."""
-
-    def owner(
-        self,
-        plan: core_groups.Plan,
-        known: dict[str, str | None] | None = None,
-    ) -> str | None:
-        """Return the project that all groups of a plan belong to.
-
-        None when there are several, or a group is no more: then the plan is
-        the operators'.
-
-        :param known: the projects of groups that were looked up before
-        """
-        known = {} if known is None else known
-        ids = set(plan.groups)
-        if plan.scope != core_groups.CLOUD_SCOPE:
-            ids.add(plan.scope)
-        for group_id in ids - set(known):
-            try:
-                known[group_id] = self.services.groups.get(
-                    group_id
-                ).group.project_id
-            except db_errors.NotFound:
-                known[group_id] = None
-        owners = {known[group_id] for group_id in ids}
-        return owners.pop() if len(owners) == 1 else None
-
-    def may_plan(
-        self, caller: context.RequestContext, rule: str, owner: str | None
-    ) -> bool:
-        """Return whether a caller may do something with a plan.
-
-        :param owner: see :meth:`owner`
-        """
-        if owner is None:
-            return self.services.policy.allows(
-                caller, policies.groups.LIST_ALL
-            ) and self.services.policy.allows(caller, rule)
-        return self.may(caller, rule, owner)
-
-    def plan(
-        self, call: operations.Call, plan_id: str, rule: str
-    ) -> tuple[core_groups.Plan, domain_names.Names]:
-        """Return a plan of which the caller may do what ``rule`` means.
-
-        :raises errors.NotFound: there is none, or none that may be seen
-        :raises errors.Forbidden: it may be seen, and no more
-        """
-        try:
-            found = self.services.plans.get(plan_id)
-        except db_errors.NotFound:
-            raise _absent(plan_id) from None
-        owner = self.owner(found)
-        if not self.may_plan(call.caller, policies.plans.SHOW, owner):
-            raise _absent(plan_id)
-        whole = (
-            rule == policies.plans.PAUSE
-            and found.scope == core_groups.CLOUD_SCOPE
-        )
-        if not self.may_plan(call.caller, rule, None if whole else owner):
-            self.services.policy.authorize(call.caller, rule, owner)
-            raise errors.Forbidden(
-                f"plan {plan_id} was made for the whole cloud (policy {rule}"
-                "): ask an administrator, or stop it"
-                if whole and owner is not None
-                else f"plan {plan_id} mends groups of several projects: ask "
-                "an administrator"
-            )
-        return found, self.names(call, owner)
-
-
-class Plans(_Resource):
+class Plans(plan_base.Resource):
     """All plans."""
 
     path = "/v1/plans"
@@ -137,11 +66,11 @@ class Plans(_Resource):
         everything = self.services.policy.allows(
             call.caller, policies.groups.LIST_ALL
         )
-        owners: dict[str, str | None] = {}
+        known: plan_base.Known = {}
 
         def seen(plan: core_groups.Plan) -> bool:
             return everything or self.may_plan(
-                call.caller, policies.plans.SHOW, self.owner(plan, owners)
+                call.caller, policies.plans.SHOW, self.owner(plan, known)
             )
 
         try:
@@ -152,9 +81,13 @@ class Plans(_Resource):
                 f"{errors.echo(problem.name)}"
             ) from None
         page = found[:limit]
-        names = self.names(call, None)
+        if everything:
+            veil = veils.Veil(self.names(call, None))
+            shown = [group_views.plan(plan, veil) for plan in page]
+        else:
+            shown = self._veiled(call, page, known)
         return {
-            "plans": [group_views.plan(plan, names) for plan in page],
+            "plans": shown,
             "plans_links": self.links(
                 call, self.path, page[-1].id if len(found) > limit else None
             ),
@@ -192,6 +125,28 @@ class Plans(_Resource):
             marker, at_once = some[-1].id, max(wanted, 200)
         return found
 
+    def _veiled(
+        self,
+        call: operations.Call,
+        page: Sequence[core_groups.Plan],
+        known: plan_base.Known,
+    ) -> list[dict[str, Any]]:
+        """Return plans as one sees them who may not see all."""
+        names: dict[str | None, domain_names.Names] = {}
+        groups: dict[str | None, Sequence[group_rows.GroupRecord]] = {}
+        shown = []
+        for plan in page:
+            owner = self.owner(plan, known)
+            if owner not in groups:
+                groups[owner] = self.services.groups.list(project_id=owner)
+                names[owner] = self.names(call, owner)
+            steps = self.services.plans.steps(plan.id)
+            veil = self.seen(
+                call, plan, owner, steps, names[owner], groups[owner]
+            )
+            shown.append(group_views.plan(plan, veil))
+        return shown
+
     @operations.operation(
         name="create_plan",
         summary="Make a repair plan",
@@ -228,12 +183,11 @@ class Plans(_Resource):
                 call.caller, policies.groups.LIST_ALL
             )
             self.services.policy.authorize(call.caller, policies.plans.CREATE)
-            names = self.names(call, None)
+            owner, names = None, self.names(call, None)
         else:
             record = self.found(call, group_id, rule)
-            names = self.names(
-                call, record.group.project_id, record.group.rules
-            )
+            owner = record.group.project_id
+            names = self.names(call, owner, record.group.rules)
         try:
             plan = self.services.engine.client.repair(
                 group_id,
@@ -256,14 +210,10 @@ class Plans(_Resource):
             len(plan.steps),
             call.caller.who,
         )
-        everything = self.services.policy.allows(
-            call.caller, policies.groups.LIST_ALL
-        )
-        own = None if everything else frozenset({str(group_id)})
-        return {"plan": group_views.preview(plan, names, own)}
+        return {"plan": self.preview(call, plan, names, group_id, owner)}
 
 
-class Plan(_Resource):
+class Plan(plan_base.Resource):
     """One plan."""
 
     path = "/v1/plans/{plan_id}"
@@ -283,17 +233,10 @@ class Plan(_Resource):
     )
     def on_get(self, call: operations.Call, plan_id: str) -> dict[str, Any]:
         """Return the plan and its steps."""
-        plan, names = self.plan(call, plan_id, policies.plans.SHOW)
-        return {
-            "plan": group_views.plan(plan, names),
-            "steps": [
-                group_views.step(step, names)
-                for step in self.services.plans.steps(plan_id)
-            ],
-        }
+        return self.whole(call, plan_id, policies.plans.SHOW)
 
 
-class Events(_Resource):
+class Events(plan_base.Resource):
     """The story of a plan."""
 
     path = "/v1/plans/{plan_id}/events"
@@ -321,16 +264,19 @@ class Events(_Resource):
     )
     def on_get(self, call: operations.Call, plan_id: str) -> dict[str, Any]:
         """Return a page of events."""
-        _, names = self.plan(call, plan_id, policies.plans.SHOW)
+        plan, owner = self.plan(call, plan_id, policies.plans.SHOW)
+        veil = self.seen(
+            call, plan, owner, self.services.plans.steps(plan_id)
+        )
         found = self.services.plans.events(
             plan_id,
             since_id=call.query.get("since", 0),
             limit=self.limit(call),
         )
-        return {"events": [group_views.event(one, names) for one in found]}
+        return {"events": [group_views.event(one, veil) for one in found]}
 
 
-class _Command(_Resource):
+class _Command(plan_base.Resource):
     """Something that is asked of a plan."""
 
     def ask(
@@ -349,7 +295,7 @@ class _Command(_Resource):
         try:
             self.services.plans.order(plan_id, command, by=by, reason=reason)
         except db_errors.NotFound:
-            raise _absent(plan_id) from None
+            raise plan_base.absent(plan_id) from None
         except db_errors.CommandRefused as problem:
             raise errors.Conflict(str(problem)) from None
         LOG.warning(
@@ -359,20 +305,7 @@ class _Command(_Resource):
             by,
             reason,
         )
-        plan, names = self.plan(call, plan_id, rule)
-        return {
-            "plan": group_views.plan(plan, names),
-            "steps": [
-                group_views.step(step, names)
-                for step in self.services.plans.steps(plan_id)
-            ],
-        }
-
-
-def _absent(plan_id: str) -> errors.NotFound:
-    return errors.NotFound(
-        f"there is no repair plan {errors.echo(plan_id)}; {_HINT}"
-    )
+        return self.whole(call, plan_id, rule)
 
 
 def _declared(word: str, rule: str, summary: str, description: str) -> Any:

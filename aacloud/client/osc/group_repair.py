@@ -322,15 +322,7 @@ class RepairGroup(base.Lister):
             f"{plan_id}'"
         )
         return group_texts.STEP_COLUMNS, [
-            (
-                str(step["number"]),
-                step["server_id"],
-                step["source"],
-                step["destination"] or "-",
-                ", ".join(map(str, step["after"])) or "-",
-                "\n".join(step["group_ids"]),
-            )
-            for step in found["steps"]
+            group_texts.step_row(step) for step in found["steps"]
         ]
 
     def _plan_named(self, text: str | None) -> str | None:

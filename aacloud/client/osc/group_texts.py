@@ -122,13 +122,16 @@ def read_line(report: JSON) -> str:
 
 STEP_COLUMNS = ("Step", "Server", "From", "To", "After", "Why")
 
+#: The API names no server of other projects to who sees but the own one.
+ANOTHER = "(another project's)"
+
 
 def preview_rows(plan: JSON) -> list[tuple[str, ...]]:
     """Return the moves of a plan that is not carried out yet."""
     return [
         (
             str(step["number"]),
-            step["server_id"],
+            step["server_id"] or ANOTHER,
             step["source"],
             step["destination"],
             ", ".join(map(str, step["after"])) or "-",
@@ -136,6 +139,20 @@ def preview_rows(plan: JSON) -> list[tuple[str, ...]]:
         )
         for step in plan["steps"]
     ]
+
+
+def step_row(step: JSON) -> tuple[str, ...]:
+    """Return a move of a stored plan, with what it is good for."""
+    # An API that is older than this client has the reasons there.
+    key = "reasons" if "reasons" in step else "group_ids"
+    return (
+        str(step["number"]),
+        step["server_id"] or ANOTHER,
+        step["source"],
+        step["destination"] or "-",
+        ", ".join(map(str, step["after"])) or "-",
+        "\n".join(step[key]),
+    )
 
 
 def plan_line(plan: JSON) -> str:
@@ -189,7 +206,7 @@ def joined_lines(answer: JSON) -> list[str]:
     if plan is not None and plan["steps"]:
         lines.append(f"to mend it: {plan_line(plan)}")
         lines += [
-            f"  {step['server_id']}: {step['source']} to "
+            f"  {step['server_id'] or ANOTHER}: {step['source']} to "
             f"{step['destination']}"
             for step in plan["steps"][:8]
         ]

@@ -12,6 +12,7 @@ from cliff.formatters import table as tables
 from osc_lib.cli import format_columns
 
 from aacloud.client.osc import base
+from aacloud.client.osc import group_texts
 from aacloud.client.osc import texts
 
 JSON = dict[str, Any]
@@ -51,8 +52,8 @@ def step_row(step: JSON) -> tuple[str, ...]:
     """Return a step as a row for people."""
     return (
         str(step["number"]),
-        step["server_id"],
-        step["server_name"],
+        step["server_id"] or group_texts.ANOTHER,
+        step["server_name"] or "-",
         step["state"],
         step["source"],
         step["destination"] or "-",

@@ -11,6 +11,9 @@ from aacloud.core import rules
 from tests.unit.api import stage as stages
 
 REASON = {"reason": "test"}
+#: The server that makes way, and a group of another project.
+MAKES_WAY = "payroll-db"
+ELSEWHERE = "00000000-0000-0000-0000-0000000000ee"
 LATER = datetime.datetime(2099, 1, 1, tzinfo=datetime.timezone.utc)
 
 #: Who calls, by how much may be done. All but "stranger" and those without
@@ -114,22 +117,34 @@ def add_plan(
     *groups: str,
     state: core_groups.PlanState = core_groups.PlanState.AWAITING_APPROVAL,
     scope: str | None = None,
+    way: tuple[str, str] | None = None,
 ) -> str:
-    """Store a plan with one move, and return its id."""
+    """Store a plan as the engine does, and return its id.
+
+    :param way: id and project of a server that makes way for the other one
+    """
+    first = 1 if way is None else 2
     return (
         stage.lead_groups()
         .create(
             scope or groups[0],
             [
+                *([] if way is None else [_making_way(*way)]),
                 core_groups.PlanStep(
                     plan_id="",
-                    number=1,
+                    number=first,
                     server="00000000-0000-0000-0000-000000000002",
                     name="web-2",
                     project_id="77aa",
                     source="dc1-r1-h1",
                     destination="dc2-r1-h1",
-                    why=groups,
+                    after=tuple(range(1, first)),
+                    why=tuple(
+                        "fence:host:domains=dc2-r1-h1:prefer of group "
+                        f"{stage.groups.get(group).group.name}: host "
+                        "dc1-r1-h1 holds 2 of its members, dc2-r1-h1 holds 0"
+                        for group in groups
+                    ),
                 )
             ],
             state=state,
@@ -141,4 +156,21 @@ def add_plan(
             summary={"lower_bound": 1, "reasons": ["rack dc1-r2 is full"]},
         )
         .id
+    )
+
+
+def _making_way(server: str, project_id: str) -> core_groups.PlanStep:
+    return core_groups.PlanStep(
+        plan_id="",
+        number=1,
+        server=server,
+        name=MAKES_WAY,
+        project_id=project_id,
+        source="dc2-r1-h1",
+        destination="dc9-r1-h1",
+        why=("it makes way for another server of the plan",),
+        reason=(
+            f"moving server {server} to dc9-r1-h1 would now make spread:host "
+            f"of group payroll ({ELSEWHERE}) worse"
+        ),
     )

@@ -63,6 +63,107 @@ def test_show_and_story(stage: Stage) -> None:
     assert later.json["events"] == []
 
 
+def test_steps_say_what_they_are_good_for(stage: Stage) -> None:
+    """Group ids are ids; in reasons nothing is named that is masked."""
+    group = group_operations.add_group(stage, "web", "spread:host")
+    plan = group_operations.add_plan(stage, group)
+    (step,) = stage.call("GET", f"/v1/plans/{plan}").json["steps"]
+    assert step["group_ids"] == []
+    stage.groups.add_members(group, {step["server_id"]: "77aa"}, by="joe")
+    (step,) = stage.call("GET", f"/v1/plans/{plan}").json["steps"]
+    assert step["group_ids"] == [group]
+    assert step["reasons"] == [
+        "fence:host:domains=dc2-r1-h1:prefer of group web: host dc1-r1-h1 "
+        "holds 2 of its members, dc2-r1-h1 holds 0"
+    ]
+    hidden = stage.call("GET", f"/v1/plans/{plan}", token="reader").json
+    assert hidden["steps"][0]["group_ids"] == [group]
+    assert hidden["steps"][0]["reasons"] == [
+        "fence:host:domains=host-5:prefer of group web: host host-1 holds 2 "
+        "of its members, host-5 holds 0"
+    ]
+
+
+@pytest.mark.parametrize("project_id", ["88bb", "77aa"])
+def test_servers_that_make_way(stage: Stage, project_id: str) -> None:
+    """Another project's is named to operators only, wherever that is."""
+    other = "00000000-0000-0000-0000-000000000077"
+    group = group_operations.add_group(stage, "web", "spread:host")
+    plan = group_operations.add_plan(stage, group, way=(other, project_id))
+    plans = stage.lead_groups()
+    (first, _) = plans.steps(plan)
+    plans.update_step(first, core_groups.StepState.CLAIMED)
+    plans.note(
+        plans.get(plan),
+        f"step 1, payroll-db, is left out: server {other} cannot be moved",
+        detail={"server": other, "name": "payroll-db", "to": "dc9-r1-h1"},
+    )
+    plans.advance(
+        plans.get(plan),
+        State.AWAITING_APPROVAL,
+        event_text="it waits",
+        waiting="server payroll-db is being moved off dc9-r1-h1",
+    )
+
+    def told(token: str) -> list[str]:
+        shown = stage.call("GET", f"/v1/plans/{plan}", token=token).json
+        events = stage.call(
+            "GET", f"/v1/plans/{plan}/events", token=token
+        ).json
+        listed = stage.call("GET", "/v1/plans", token=token).json
+        assert [step["number"] for step in shown["steps"]] == [1, 2]
+        assert shown["steps"][1]["server_name"] == "web-2"
+        assert len(events["events"]) == 5
+        return [str(shown), str(events), str(listed)]
+
+    for text in told("admin"):
+        assert "payroll-db" in text
+        assert "dc9-r1-h1" in text
+    for text in told("reader"):
+        assert ("payroll-db" in text) is (project_id == "77aa")
+        assert "dc9" not in text
+        assert "group payroll" not in text
+        assert group_operations.ELSEWHERE not in text
+        if project_id != "77aa":
+            assert other not in text
+    step = stage.call("GET", f"/v1/plans/{plan}", token="reader").json[
+        "steps"
+    ][0]
+    assert (step["server_id"] is None) is (project_id != "77aa")
+    assert (step["server_name"] is None) is (project_id != "77aa")
+    assert step["reasons"] == ["it makes way for another server of the plan"]
+    word = "payroll-db" if project_id == "77aa" else "(another project's)"
+    events = stage.call("GET", f"/v1/plans/{plan}/events", token="reader")
+    assert f"step 1, {word}, is left out" in str(events.json)
+
+
+def test_previews_name_no_server_of_others(stage: Stage) -> None:
+    group = group_operations.add_group(stage, "web", "spread:host")
+    member = "00000000-0000-0000-0000-000000000002"
+
+    def server(token: str) -> object:
+        answer = stage.call(
+            "POST", "/v1/plans", token=token, json={"group_id": group}
+        )
+        return answer.json["plan"]["steps"][0]["server_id"]
+
+    assert stage.engine.repairs == []
+    assert server("reader") is None
+    assert server("admin") == member
+    # By the plan that the engine stored.
+    other = "00000000-0000-0000-0000-000000000077"
+    plan = group_operations.add_plan(
+        stage, group, state=State.DRAFT, way=(other, "88bb")
+    )
+    stage.engine.make_plan = lambda question: plan
+    assert server("reader") == member
+    stage.engine.make_plan = None
+    stage.groups.add_members(
+        group, {member: "88bb"}, by="joe", admin=True
+    )
+    assert server("reader") == member
+
+
 def test_list(stage: Stage) -> None:
     one = group_operations.add_group(stage, "a")
     two = group_operations.add_group(stage, "b")

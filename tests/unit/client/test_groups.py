@@ -21,7 +21,9 @@ from aacloud.client import v1
 from aacloud.client.osc import group_repair
 from aacloud.client.osc import group_texts
 from aacloud.client.osc import names
+from aacloud.client.osc import plan
 from aacloud.client.osc import trees
+from tests.unit.client import answers
 
 URL = "http://cloud.example:8790"
 ID = "3f0c9a52-6d5f-4c3e-9f43-0f0f6b1f3b7a"
@@ -316,3 +318,37 @@ def test_inspection_by_an_older_api(
     del answer["report"]["rules"][0]["hindrance"]
     status, text = inspection(api, client, answer)
     assert (status, "cannot be mended" in text) == (3, False)
+
+
+@pytest.mark.parametrize("server", [ID, None])
+def test_steps_for_people(server: str | None) -> None:
+    """Of another project's server no id and no name comes."""
+    step = answers.checked(
+        "PlanStep",
+        {
+            "number": 2,
+            "server_id": server,
+            "server_name": server and "web-1",
+            "state": "pending",
+            "source": "host-1",
+            "destination": None,
+            "after": [1],
+            "group_ids": [OTHER],
+            "reasons": ["it makes way for another server of the plan"],
+            "predicted_s": 1.5,
+            "tries": 0,
+            "requested_at": None,
+            "landed_at": None,
+            "verified_at": None,
+            "reason": None,
+        },
+    )
+    shown = server or "(another project's)"
+    assert group_texts.step_row(step) == (
+        "2", shown, "host-1", "-", "1", step["reasons"][0],
+    )
+    assert plan.step_row(step)[1:3] == (shown, "web-1" if server else "-")
+    preview = {"steps": [{**step, "destination": "host-2", "why": ["so"]}]}
+    assert group_texts.preview_rows(preview)[0][1] == shown
+    del step["reasons"]
+    assert group_texts.step_row(step)[-1] == OTHER
