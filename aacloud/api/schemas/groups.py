@@ -18,9 +18,12 @@ STATE = basics.choice(
 
 NAME: basics.Schema = {
     **basics.LINE,
-    # A hint may name several groups, with commas between them.
-    "pattern": r"^[^,]*$",
-    "description": "the name without commas, unique in the project",
+    # A hint may name several groups, with commas and blanks between them.
+    "pattern": r"^(?!\s)[^,]*(?<!\s)(?![\s\S])",
+    "description": (
+        "the name, without commas and without blanks at its ends, unique in "
+        "the project"
+    ),
 }
 
 _WINDOW: basics.Schema = {
@@ -278,7 +281,9 @@ _NATIVE = basics.closed(
             "type": ["string", "null"],
             "description": "the group that was made of it",
         },
-        "reason": basics.text_or_null("why none was made"),
+        "reason": basics.text_or_null(
+            "why none was made, or has another name"
+        ),
     },
     description="One of Nova's own server groups.",
 )

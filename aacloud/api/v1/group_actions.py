@@ -82,7 +82,9 @@ class Import(joining.Resource):
             "of each that the caller may manage. Nova goes on to enforce its "
             "group; the new one adds what Nova has not: rules at rack and "
             "data centre, joins of running servers, reports and repair. What "
-            "was imported before is left alone."
+            "was imported before is left alone. A name of Nova's that no hint "
+            "can have is changed: commas become semicolons, blanks at the "
+            "ends go."
         ),
         tag="groups",
         policy=policies.groups.IMPORT,
@@ -147,9 +149,10 @@ class Import(joining.Resource):
             return group_views.native(
                 native, None, "it would be imported; this is a dry run"
             )
+        name = _hintable(native)
         try:
             record = self.services.groups.create(
-                native.name,
+                name,
                 native.project_id,
                 by=call.caller.who,
                 mode=mode,
@@ -162,12 +165,28 @@ class Import(joining.Resource):
         LOG.info(
             "Group %s (%s) was made of Nova's server group %s, by %s",
             record.id,
-            native.name,
+            name,
             native.id,
             call.caller.who,
         )
         self.services.engine.announce(record.group.revision)
-        return group_views.native(native, record.id, None)
+        return group_views.native(
+            native,
+            record.id,
+            None
+            if name == native.name
+            else f"it is named {errors.echo(name)} here, so that a hint can "
+            "name it",
+        )
+
+
+def _hintable(native: group_messages.NativeGroup) -> str:
+    """Return a name for a group of Nova's that a hint can have.
+
+    Nova allows commas; names of groups that are older than its present
+    rules may have blanks at their ends.
+    """
+    return native.name.replace(",", ";").strip() or native.id
 
 
 class Quota(group_base.Resource):
