@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 import datetime
+import itertools
 import logging
 import threading
 
@@ -40,6 +41,8 @@ LOG = logging.getLogger(__name__)
 EACH_S = 2.0
 #: With less time than this none is looked for.
 LEAST_S = 0.2
+#: With so much of it all was tried that there is time for.
+ENOUGH = 0.9
 #: Groups of one such plan, to begin with and at most.
 AT_ONCE = 4
 MOST_AT_ONCE = 64
@@ -93,6 +96,9 @@ class Explainer:
         self._known: dict[str, _Known] = {}
         #: Groups of one plan, whose begin takes a while in a large cloud.
         self._at_once = AT_ONCE
+        #: Groups that took too long together with others: each of them is
+        #: looked at alone, so that it holds up no others, nor they it.
+        self._alone: set[str] = set()
         self._pace = rates.LogPace(clock=self._clock.monotonic)
 
     def remembered(
@@ -122,12 +128,12 @@ class Explainer:
         :param sight: what the reports were made of; unless it is of the
             whole cloud, the members are read again, with zone and native
             group
-        :param seconds: about so long it may take
+        :param seconds: about so long plans may be looked for, when all that
+            they are made of was read
         :param anew: also what is remembered
         :raises db_errors.DatabaseError: who was moved could not be read
         """
         given = list(reports)
-        deadline = self._clock.monotonic() + seconds
         wanted = [
             report for report in given if _broken(report)
             and (anew or self._fresh(report, here) is None)]
@@ -137,7 +143,7 @@ class Explainer:
             try:
                 self._look(
                     [(groups[report.group_id], report) for report in wanted],
-                    sight, here, deadline)
+                    sight, here, seconds)
             except cloud_errors.CloudError as error:
                 held_back = self._pace.due("unread")
                 if held_back is not None:
@@ -187,6 +193,7 @@ class Explainer:
     ) -> None:
         now = self._clock.monotonic()
         with self._lock:
+            self._alone.discard(report.group_id)
             # The one that was put in last stands last.
             self._known.pop(report.group_id, None)
             while len(self._known) >= MOST:
@@ -201,7 +208,7 @@ class Explainer:
         wanted: Collection[tuple[rules.Group, group_messages.Report]],
         sight: sights.Sight,
         here: around.Surroundings,
-        deadline: float,
+        seconds: float,
     ) -> None:
         members = {
             member for group, _ in wanted for member in group.members}
@@ -211,12 +218,15 @@ class Explainer:
                 *(group.members for group in near))), full=True)
         room = self._cloud.capacity(tuple(here.topology.hosts))
         resting = self._repairer.resting()
+        # However long the reading took, something is found each time.
+        deadline = self._clock.monotonic() + seconds
         waiting = list(wanted)
         while waiting:
             left = deadline - self._clock.monotonic()
             if left < LEAST_S:
                 return
-            now, waiting = waiting[:self._at_once], waiting[self._at_once:]
+            now = self._next(waiting)
+            del waiting[:len(now)]
             mended = {group.id: group for group, _ in now}
             members = {
                 one for group in mended.values() for one in group.members}
@@ -229,21 +239,63 @@ class Explainer:
                 seed=self._conf.aacloud_groups.solver_seed)
             # How many moves one plan may have keeps nothing broken.
             limits = dataclasses.replace(
-                policies.repair_limits(self._conf, min(EACH_S, left)),
-                max_moves=None)
+                policies.repair_limits(self._conf, EACH_S), max_moves=None)
+            each = limits.time_limit_s
+            limits = dataclasses.replace(
+                limits, time_limit_s=min(each, left))
             plan = repair.plan_repair(problem, limits, self._clock.monotonic)
-            used = plan.first_s / limits.time_limit_s
-            if used > TOO_LATE:
+            late = plan.first_s > TOO_LATE * limits.time_limit_s
+            if late and limits.time_limit_s < ENOUGH * each:
+                # They come first the next time, and have all of it then.
+                return
+            if late and len(now) > 1:
                 # Not all was tried, so not all that is left is hopeless.
                 self._at_once = max(1, self._at_once // 2)
+                self._part(mended)
                 continue
-            if used < EARLY:
+            if plan.first_s < EARLY * limits.time_limit_s:
                 self._at_once = min(MOST_AT_ONCE, 2 * self._at_once)
             for _, report in now:
                 self._remember(report, here, {
-                    rules.format_rule(one.rule): group_messages.Hindrance(
-                        one.code.value, one.reason, one.excess)
+                    rules.format_rule(one.rule): _hindrance(
+                        one, each if late else None)
                     for one in plan.left if one.group == report.group_id})
+
+    def _next(
+        self, waiting: list[tuple[rules.Group, group_messages.Report]],
+    ) -> list[tuple[rules.Group, group_messages.Report]]:
+        """The first ones, as many as are looked at together."""
+        with self._lock:
+            alone = frozenset(self._alone)
+        return list(itertools.takewhile(
+            lambda one: one[0].id not in alone,
+            waiting[:self._at_once])) or waiting[:1]
+
+    def _part(self, groups: Iterable[str]) -> None:
+        """Look at each of the groups alone from now on."""
+        with self._lock:
+            if len(self._alone) > MOST:
+                # Most of them are gone, or were mended meanwhile.
+                self._alone.clear()
+            self._alone.update(groups)
+
+
+def _hindrance(
+    blocked: repair.Blocked, within_s: float | None
+) -> group_messages.Hindrance:
+    """Why a rule stays broken.
+
+    :param within_s: seconds in which not all could be tried; None: it was
+    """
+    reason = blocked.reason
+    if within_s is not None:
+        reason = (
+            f"no way to mend it was found within {within_s:g} s; a repair "
+            f"looks for longer"
+            if blocked.code is repair.BlockCode.LIMIT else
+            f"{reason}; not all was tried within {within_s:g} s")
+    return group_messages.Hindrance(
+        blocked.code.value, reason, blocked.excess)
 
 
 def _broken(report: group_messages.Report) -> bool:

@@ -230,3 +230,97 @@ class TestTheLeader:
         groups, left = self.many(stage)
         assert [number for _, number in made][:2] == [4, 2]
         assert left == groups
+
+    @pytest.fixture
+    def solving(self, stage, monkeypatch):
+        """Makes plans with hard groups take long; tells what was asked."""
+        made = []
+
+        def slowly(problem, limits, clock):
+            hard = [group.name for group in problem.groups
+                    if group.mode is Mode.REPAIR
+                    and group.name.startswith("hard")]
+            took = min(1.9 if hard else 0.05, limits.time_limit_s)
+            made.append(sorted(
+                group.name for group in problem.groups
+                if group.mode is Mode.REPAIR))
+            stage.time.go_to(stage.time.now + took)
+            return dataclasses.replace(
+                plan_repair(problem, limits, clock), first_s=took)
+
+        plan_repair = explaining.repair.plan_repair
+        monkeypatch.setattr(explaining.repair, "plan_repair", slowly)
+        return made
+
+    def broken(self, stage, names):
+        """The groups have no room; their ids."""
+        full(stage)
+        return [
+            stage.group("spread:host", name=name, mode=Mode.REPORT,
+                        members={f"{name}-{n}": HERE for n in range(2)})
+            for name in names]
+
+    @pytest.mark.parametrize("names", [
+        ("hard", "e1", "e2", "e3"),
+        ("e1", "e2", "hard1", "e3", "hard2", "e4", "e5"),
+        (*(f"hard{n}" for n in range(6)), "e1", "e2"),
+    ])
+    def test_a_group_that_takes_long_starves_no_other(
+            self, stage, solving, names):
+        """Each gets its reason, and a hard one is not asked for again."""
+        groups = self.broken(stage, names)
+        stage.engine().lead()
+        stage.run(lambda: all(
+            self.code(stage, group) == "capacity" for group in groups),
+            30.0 * 3 * len(names))
+        for group, name in zip(groups, names, strict=True):
+            (finding,) = stage.kept.get(group).report["rules"]
+            assert finding["hindrance"]["reason"].endswith(
+                "; not all was tried within 2 s"
+            ) == name.startswith("hard")
+            assert "no room" in finding["hindrance"]["reason"]
+        # All of it is remembered, also what took long.
+        del solving[:]
+        stage.run_for(100.0)
+        assert solving == []
+
+    def test_what_is_not_found_in_time_says_so(self, stage, monkeypatch):
+        def empty(problem, limits, clock):
+            """As when the time is out before the first move."""
+            stage.time.go_to(stage.time.now + limits.time_limit_s)
+            plan = plan_repair(problem, dataclasses.replace(
+                limits, time_limit_s=-1.0), clock)
+            return dataclasses.replace(plan, first_s=limits.time_limit_s)
+
+        plan_repair = explaining.repair.plan_repair
+        monkeypatch.setattr(explaining.repair, "plan_repair", empty)
+        group = stage.group("spread:host", members=PAIR, mode=Mode.REPORT)
+        engine = stage.engine().lead()
+        engine.watcher.look()
+        stage.run(lambda: self.code(stage, group))
+        (finding,) = stage.kept.get(group).report["rules"]
+        assert finding["hindrance"] == {
+            "code": "limit", "excess": 1,
+            "reason": "no way to mend it was found within 2 s; a repair "
+                      "looks for longer"}
+
+    @pytest.mark.parametrize("reads", [0.5, 2.5, 10.0])
+    def test_reading_takes_none_of_the_time(self, stage, reads):
+        group, = self.broken(stage, ["slow"])
+        read = stage.cloud.capacity
+
+        def slowly(hosts):
+            stage.time.go_to(stage.time.now + reads)
+            return read(hosts)
+
+        stage.cloud.capacity = slowly
+        stage.engine().lead()
+        stage.run(lambda: self.code(stage, group) == "capacity", 120.0)
+
+    def test_a_short_solver_time_limit_starves_none(self, stage, solving):
+        """One that is shorter than an explanation may take."""
+        stage.conf.set_override("solver_time_limit", 1.0, "aacloud_groups")
+        groups = self.broken(stage, ("hard1", "e1", "hard2"))
+        stage.engine().lead()
+        stage.run(lambda: all(
+            self.code(stage, group) == "capacity" for group in groups))
