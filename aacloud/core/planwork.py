@@ -78,6 +78,8 @@ class PlanView:
         they take part in the limits.
     :ivar hold: why nothing may begin now, from outside: repairs are
         switched off, an incident is being handled, a DC is dead.
+    :ivar moot: why the plan may mend none of its groups any more: their
+        owners have changed them.
     """
 
     plan: Plan
@@ -90,6 +92,7 @@ class PlanView:
         default_factory=dict)
     elsewhere: tuple[PlanStep, ...] = ()
     hold: tuple[str, ...] = ()
+    moot: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -134,7 +137,7 @@ def next_plan_step(
     plan = view.plan
     if plan.state in CLOSED_PLANS:
         return NextPlanStep(_A.NOTHING, None, ("the plan is closed",))
-    ending = _ending(plan, steps, now, limits)
+    ending = _ending(view, steps, now, limits)
     if ending is not None:
         return _end(steps, *ending)
     if plan.state in (_P.DRAFT, _P.AWAITING_APPROVAL):
@@ -184,7 +187,7 @@ def why_not_send(
     """
     if view.plan.state is not _P.RUNNING:
         return f"the plan is {view.plan.state.value}"
-    ending = _ending(view.plan, steps, now, limits)
+    ending = _ending(view, steps, now, limits)
     if ending is not None:
         return ending[1]
     shut = view.hold or _shut(view)
@@ -210,10 +213,11 @@ def stop_of_replanning(
 
 
 def _ending(
-    plan: Plan, steps: Sequence[PlanStep], now: datetime.datetime,
+    view: PlanView, steps: Sequence[PlanStep], now: datetime.datetime,
     limits: PlanLimits,
 ) -> tuple[PlanState, str] | None:
     """The state that the plan ends in, and why."""
+    plan = view.plan
     stops = [
         order for order in plan.orders
         if order.command is PlanCommand.STOP]
@@ -231,6 +235,9 @@ def _ending(
     if now >= plan.expires_at and not through:
         return _P.EXPIRED, (
             f"its time was up at {plan.expires_at:%Y-%m-%d %H:%M} UTC")
+    if view.moot and not through and (
+            running or plan.state is _P.APPROVED):
+        return _P.EXPIRED, view.moot
     return None
 
 

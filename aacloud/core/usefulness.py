@@ -65,6 +65,14 @@ def useful_steps(
     return frozenset(kept)
 
 
+def landed(occupancy: Occupancy, steps: Iterable[PlanStep]) -> Occupancy:
+    """Who is where once these steps have ended well."""
+    return {
+        **occupancy,
+        **{step.server: (step.destination,)
+           for step in steps if step.destination}}
+
+
 def _without(
     steps: Mapping[int, PlanStep], number: int
 ) -> dict[int, PlanStep]:

@@ -19,7 +19,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent import futures
 import contextlib
-import dataclasses
 import datetime
 import logging
 from typing import Any
@@ -38,10 +37,10 @@ from aacloud.core import concurrency
 from aacloud.core import groups as core_groups
 from aacloud.core import incidents
 from aacloud.core import planwork
-from aacloud.core import windows
 from aacloud.db import errors as db_errors
 from aacloud.db import plans as plan_stores
 from aacloud.groups import checked_migration
+from aacloud.groups import gates
 from aacloud.groups import ledger as ledgers
 from aacloud.groups import metrics
 from aacloud.groups import overtime
@@ -100,10 +99,10 @@ class Executor:
         self._checks = checks
         self._may_act = may_act
         self._epoch = epoch
-        self._hold = hold
         self._recheck = recheck
-        self._domains = domains
         self._clock = clock or clocks.Clock()
+        self._gates = gates.Gates(
+            conf, plans, hold, checks.moot, domains, self._clock)
         self._pool = pool
         self._times = times
         self._under_way = under_way.UnderWay()
@@ -230,7 +229,8 @@ class Executor:
             raise LeadershipEnded("the plans belong to another leadership")
         limits = policies.plan_limits(self._conf)
         todo = planwork.next_plan_step(
-            self._view(plan), steps, self._clock.utcnow(), limits)
+            self._gates.view(plan, self._under_way.elsewhere(plan.id)),
+            steps, self._clock.utcnow(), limits)
         if todo.act is _A.ADVANCE and todo.to is not None:
             return self._advance(plan, steps, todo.to, todo.reasons)
         if todo.act is _A.SKIP:
@@ -243,38 +243,6 @@ class Executor:
         if todo.act is _A.HOLD:
             self._wait(plan, todo.reasons)
         return IDLE_S
-
-    def _gates(self, plan: core_groups.Plan) -> planwork.PlanView:
-        """What must be open for a plan to move anything."""
-        opening = following = None
-        hold = tuple(self._hold())
-        if plan.window is not None:
-            now = self._clock.utcnow()
-            try:
-                window = windows.parse_window(plan.window)
-                opening = windows.is_open(window, now)
-                coming = windows.next_open(window, now)
-            except windows.WindowError as error:
-                # It can be stopped all the same.
-                hold, coming = (str(error), *hold), None
-            following = None if coming is None else coming.opens_at
-        return planwork.PlanView(
-            plan=plan, window=opening, next_open=following, hold=hold)
-
-    def _view(self, plan: core_groups.Plan) -> planwork.PlanView:
-        gates = self._gates(plan)
-        now = self._clock.utcnow()
-        since = (
-            gates.window.opens_at if gates.window is not None
-            else now - seasons.A_DAY)
-        rest = datetime.timedelta(
-            seconds=self._conf.aacloud_groups.cool_down)
-        return dataclasses.replace(
-            gates,
-            moves_in_window=self._plans.moves_begun_since(since),
-            moved_at=self._plans.moved_since(now - rest, but_plan=plan.id),
-            domains=self._domains(),
-            elsewhere=self._under_way.elsewhere(plan.id))
 
     def _advance(
         self,
@@ -482,7 +450,7 @@ class Executor:
             reason = {**found.not_yet, **found.refused}.get(record.wave)
             # That took its time: was it stopped meanwhile, is it too late?
             return reason or work.blocked or planwork.why_not_send(
-                self._gates(self._plans.get(work.plan.id)), steps,
+                self._gates.of(self._plans.get(work.plan.id)), steps,
                 chosen[0], self._clock.utcnow(),
                 policies.plan_limits(self._conf))
         except (rechecking.NotKnown, db_errors.DatabaseError) as error:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -17,8 +16,8 @@ from aacloud.core import rules
 from aacloud.core import usefulness
 from aacloud.groups import catalogue as catalogues
 from aacloud.groups import problems
-from aacloud.groups import repairer as repairers
 from aacloud.groups import room as rooms
+from aacloud.groups import seasons
 from aacloud.groups import sight as sights
 from aacloud.groups import surroundings as around
 
@@ -62,6 +61,21 @@ class Rechecker:
         self._reader = reader
         self._watcher = watcher
         self._room = rooms.RoomReader(cloud, clock)
+
+    def moot(self, plan: core_groups.Plan) -> str | None:
+        """Why a plan may mend none of its groups any more, or None.
+
+        :raises db_errors.DatabaseError: the groups could not be read
+        """
+        if self._moot(plan) is None:
+            return None
+        self._catalogue.refresh()
+        return self._moot(plan)
+
+    def _moot(self, plan: core_groups.Plan) -> str | None:
+        return seasons.moot(
+            plan, {one.id: one for one in self._catalogue.some(plan.groups)},
+            self._usual_window())
 
     def check(
         self,
@@ -112,7 +126,8 @@ class Rechecker:
                 step.number: "the groups of this plan are mended already"
                 for step in unsent})
         useful = usefulness.useful_steps(
-            unsent, broken, landed(sight.occupancy, ordered), here.domains())
+            unsent, broken,
+            usefulness.landed(sight.occupancy, ordered), here.domains())
         room = self._room.read(
             tuple(here.topology.hosts),
             {step.server: sight.occupancy.get(step.server, ())
@@ -160,20 +175,12 @@ class Rechecker:
     ) -> list[rules.Group]:
         """The groups of the plan that are still to be mended by it.
 
-        What their owners set after the plan was made counts: one that is
-        switched off, has another window now, or is no longer repaired by
-        itself when nobody asked for this plan, is left alone.
+        What their owners set after the plan was made counts.
         """
         inspector = rules.Inspector(here.domains())
         found = []
         for group in mended:
-            window = group.window or self._usual_window() or None
-            if (
-                group.mode is rules.GroupMode.OFF
-                or window != plan.window
-                or (plan.scope == repairers.CLOUD
-                    and group.mode is not rules.GroupMode.REPAIR)
-            ):
+            if not seasons.may_mend(plan, group, self._usual_window()):
                 continue
             report = inspector.inspect(group, sight.occupancy, age_s=0.0)
             if any(
@@ -192,16 +199,6 @@ _UNSENT = frozenset({
 #: Nova was, or may have been, asked for these.
 _ORDERED = frozenset({
     core_groups.StepState.REQUESTED, core_groups.StepState.MIGRATING})
-
-
-def landed(
-    occupancy: rules.Occupancy, steps: Iterable[core_groups.PlanStep]
-) -> rules.Occupancy:
-    """Who is where once these steps have ended well."""
-    return {
-        **occupancy,
-        **{step.server: (step.destination,)
-           for step in steps if step.destination}}
 
 
 def _move(step: core_groups.PlanStep) -> repair.Step:

@@ -32,6 +32,7 @@ from aacloud.db import errors as db_errors
 from aacloud.db import plans as plan_stores
 from aacloud.groups import fruitless
 from aacloud.groups import metrics
+from aacloud.groups import outdated
 from aacloud.groups import policies
 from aacloud.groups import problems
 from aacloud.groups import recording
@@ -164,7 +165,8 @@ class Repairer:
         free = [group for group in wanted if self._may_plan(group, before)]
         ids = {group.id for group in free}
         plan = self._sought(season, self.problem(
-            groups, ids, sight, here, reserved=self._reserved(live)),
+            groups, ids, sight, here,
+            reserved=self._reserved(live, groups, sight, here)),
         ) if free else None
         if plan is None:
             self._fruitless.rest(
@@ -238,13 +240,20 @@ class Repairer:
             and not _succeeded(plan)]
 
     def _reserved(
-        self, live: Iterable[core_groups.Plan]
+        self,
+        live: Iterable[core_groups.Plan],
+        groups: Iterable[rules.Group],
+        sight: sights.Sight,
+        here: around.Surroundings,
     ) -> Mapping[str, str]:
-        """Server -> why it is left alone: a live plan is to move it."""
+        """Server -> why it is left alone: a live plan is to move it, and
+        may, and that helps."""
+        known = {group.id: group for group in groups}
         return {
             step.server: f"plan {plan.id} is to move it"
-            for plan in live for step in self._plans.steps(plan.id)
-            if step.state not in core_groups.SETTLED_STEPS}
+            for plan in live for step in outdated.needed_steps(
+                plan, self._plans.steps(plan.id), known, sight.occupancy,
+                here.domains(), self._conf.aacloud_groups.default_window)}
 
     def drop_outdated(
         self,
@@ -349,7 +358,8 @@ class Repairer:
             ids -= set(held)
         found = self.solve(
             self.problem(
-                groups, ids, sight, here, reserved=self._reserved(others)),
+                groups, ids, sight, here,
+                reserved=self._reserved(others, groups, sight, here)),
             time_limit_s)
         if dry_run or not found.steps:
             # One without moves would only keep the next from being made.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import datetime
@@ -115,3 +116,39 @@ def held(
     return {
         group: plan for plan in live if plan.window == window
         for group in plan.groups}
+
+
+def may_mend(
+    plan: core_groups.Plan, group: rules.Group, usual: str | None
+) -> bool:
+    """Whether a plan may still mend a group, by what its owner set since.
+
+    One that is switched off, has another window now, or is no longer mended
+    unasked when nobody asked for this plan, is left alone.
+
+    :param usual: the window of groups without one of their own
+    """
+    return (
+        group.mode is not rules.GroupMode.OFF
+        and (group.window or usual or None) == plan.window
+        and (plan.scope != core_groups.CLOUD_SCOPE
+             or group.mode is rules.GroupMode.REPAIR))
+
+
+def moot(
+    plan: core_groups.Plan, known: Mapping[str, rules.Group],
+    usual: str | None,
+) -> str | None:
+    """Why a plan may mend none of its groups any more, or None.
+
+    :param known: the groups of the plan that there are, by id
+    """
+    if any(may_mend(plan, known[one], usual)
+           for one in plan.groups if one in known):
+        return None
+    lost = [one for one in plan.groups if one not in known]
+    if lost:
+        return f"no group of it is left to be mended: {lost[0]} is no more"
+    return (
+        "no group of it is left to be mended: mode or window of "
+        f"{plan.groups[0]} were changed" if plan.groups else None)

@@ -232,6 +232,40 @@ def test_a_step_follows_those_it_stands_after():
     assert decide(steps).start == (2, 3)
 
 
+@pytest.mark.parametrize("state", [P.APPROVED, P.RUNNING, P.PAUSED])
+def test_it_ends_when_it_may_mend_nothing_any_more(state):
+    """Whether or not its window is open."""
+    told = [C.PAUSE] if state is P.PAUSED else []
+    the_plan = plan(state, told)
+    steps = [step(1, S.MIGRATING), step(2, S.RETRY), step(3)]
+    if state is P.APPROVED:
+        del steps[0]
+    view = {"moot": "its group is gone", "window": None}
+    found = decide(steps, the_plan, **view)
+    assert found.act is A.SKIP
+    assert found.skip == dict.fromkeys((2, 3), "its group is gone")
+    steps[-2:] = [step(number, S.SKIPPED) for number in (2, 3)]
+    if state is not P.APPROVED:
+        found = decide(steps, the_plan, **view)
+        assert (found.act, found.shut) == (A.FOLLOW, True)
+        steps[0] = step(1, S.VERIFIED)
+    found = decide(steps, the_plan, **view)
+    assert (found.act, found.to, found.reasons) == (
+        A.ADVANCE, P.EXPIRED, ("its group is gone",))
+
+
+def test_what_is_through_is_done_though_its_group_is_gone():
+    found = decide([step(1, S.VERIFIED)], moot="its group is gone")
+    assert (found.act, found.to) == (A.ADVANCE, P.DONE)
+
+
+def test_nothing_is_sent_any_more_for_a_group_that_is_gone():
+    view = planwork.PlanView(
+        plan=plan(), window=OPEN, moot="its group is gone")
+    assert planwork.why_not_send(
+        view, [step(1)], step(1), NOW, WIDE) == "its group is gone"
+
+
 def test_what_follows_a_lost_step_is_left_out():
     steps = [step(1, S.MANUAL), step(2, after=(1,)), step(3, after=(2,)),
              step(4), step(5, after=(99,))]
