@@ -27,6 +27,7 @@ from aacloud.db import errors as db_errors
 from aacloud.db import groups as stores
 from aacloud.db import plans as plan_stores
 from aacloud.db import schedulers
+from aacloud.groups import asking
 from aacloud.groups import catalogue as catalogues
 from aacloud.groups import dry_runs
 from aacloud.groups import inspector as inspectors
@@ -188,20 +189,26 @@ class Answers:
             wanted = self._wanted(group)
             sight = self._reader.whole()
             here = self._inspector.here()
+            # Which window has the most of them matters for all groups only.
+            violating = [
+                report for report in self._inspector.report(wanted, sight)
+                if report.state == rules.GroupState.VIOLATING.value
+            ] if group is None and not question.dry_run else []
             spent = self._clock.monotonic() - begun
             try:
-                stored, plan = self._repairer.asked(
-                    wanted, groups, sight, here,
-                    scope=group or repairers.CLOUD,
-                    dry_run=question.dry_run, by=question.by,
-                    project_id=question.project_id,
+                asked = self._repairer.asker.ask(
+                    asking.Question(
+                        wanted, group or repairers.CLOUD, question.dry_run,
+                        question.by, question.project_id, violating),
+                    groups, sight, here,
                     time_limit_s=patience_s - spent - RESERVE_S)
             except db_errors.Duplicate as error:
                 raise rpc_groups.EngineRefused(
                     f"{error}; see 'openstack ha plan list'") from error
-            except repairers.WindowsDiffer as error:
-                raise rpc_groups.EngineRefused(str(error)) from error
-        return reports.plan_message(plan, stored.id)
+        message = reports.plan_message(
+            asked.found, None if asked.plan is None else asked.plan.id)
+        return dataclasses.replace(
+            message, left=(*message.left, *asked.left))
 
     def _wanted(self, group: str | None) -> list[rules.Group]:
         if group is None:

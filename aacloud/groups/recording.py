@@ -22,6 +22,9 @@ from aacloud.groups import surroundings as around
 
 LOG = logging.getLogger(__name__)
 
+#: Who made a plan that nobody asked for.
+BY = "aacloud-groups"
+
 
 class Recorder:
     """Puts plans into the journal. Safe for threads."""
@@ -84,6 +87,15 @@ class Recorder:
             stored.id, state.value, plan.moves, len(groups),
             plan.excess_before, plan.excess_after, plan.lower_bound)
         return stored
+
+    def supersede(self, plan: core_groups.Plan, why: str) -> None:
+        """Give a plan up that nobody approved; it does not count.
+
+        :raises db_errors.DatabaseError: the journal could not be written
+        """
+        self._plans.advance(
+            plan, core_groups.PlanState.EXPIRED, event_text=why,
+            summary={**plan.summary, "superseded": True})
 
     def _step(
         self,

@@ -215,8 +215,8 @@ class RepairGroup(base.Lister):
     is kept as a draft. With --approve the plan is carried out: the one that
     waits for the group, or else a new one. Its moves are live migrations,
     one a host at a time, each checked again right before it starts, and only
-    in the window of the group. All groups together can be planned for only
-    when they have the same window.
+    in the window of the group. With --all and --approve the plan is for the
+    window with the most broken groups; ask once more for the next one.
     """
 
     examples = (
