@@ -17,7 +17,9 @@ from collections.abc import Sequence
 import dataclasses
 import sys
 import time
+from unittest import mock
 
+from aacloud.core.repair import improving
 from aacloud.core.repair import plan_repair
 from aacloud.core.repair import RepairLimits
 from aacloud.core.repair import RepairPlan
@@ -34,6 +36,10 @@ FINAL_S = 30.0
 PROVED = 0.95
 #: For one of many small clouds.
 EVEN_S = 5.0
+#: Work of the solver where its time must not decide, and the parts of a
+#: plan's moves that it is cut to.
+WORK = 0.1
+CUTS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
 
 
 class Rival:
@@ -47,7 +53,8 @@ class Rival:
     def __init__(self, problem: RepairProblem) -> None:
         self.state = State(problem)
         self.moves = 0
-        self.before = self.state.hard_excess()
+        #: What is left before the first move and after each.
+        self.lefts = [self.state.hard_excess()]
         self.racks: dict[tuple[str, str], list[str]] = {}
         for name, host in sorted(problem.hosts.items()):
             if host.takes:
@@ -64,6 +71,7 @@ class Rival:
                     break
                 self.state.move(found[1], found[2])
                 self.moves += 1
+                self.lefts.append(self.state.hard_excess())
 
     def best(self, group: str) -> tuple[int, str, str] | None:
         state = self.state
@@ -188,12 +196,25 @@ def until(
     problem: RepairProblem, plan: RepairPlan, left: int,
 ) -> int | None:
     """The first moves of a plan that leave no more than this excess."""
+    return next((number for number, now in enumerate(lefts(problem, plan))
+                 if now <= left), None)
+
+
+def lefts(problem: RepairProblem, plan: RepairPlan) -> list[int]:
+    """What is left before the first move of a plan and after each."""
     state = State(problem)
-    for number, step in enumerate(plan.steps):
-        if state.hard_excess() <= left:
-            return number
+    found = [state.hard_excess()]
+    for step in plan.steps:
         state.move(step.move.server, step.move.destination)
-    return len(plan.steps) if state.hard_excess() <= left else None
+        found.append(state.hard_excess())
+    return found
+
+
+def steady(problem: RepairProblem, most: int | None = None) -> RepairPlan:
+    """The same plan on any machine: no clock decides, and little work."""
+    with mock.patch.object(improving, "WORK", WORK):
+        return plan_repair(
+            problem, RepairLimits(workers=1, max_moves=most), lambda: 0.0)
 
 
 def compared(
@@ -252,6 +273,31 @@ def evens(count: int, seed: int, clock: Callable[[], float]) -> bool:
     return 2 * len(equal) >= count and not any(one.beaten for one in found)
 
 
+def cuts(count: int, seed: int) -> bool:
+    """Small full clouds, whose plans may have a part of their moves only.
+
+    None may leave more than as many of the first moves of the whole plan,
+    nor than the rival that is stopped after as many.
+    """
+    made = behind = beaten = 0
+    for number in range(count):
+        cloud = random_cloud(50, 300, 10, seed + number,
+                             most=8 if number % 2 else 50)
+        plan = steady(cloud)
+        own = lefts(cloud, plan)
+        rival = Rival(cloud)
+        rival.run()
+        for most in sorted({int(part * plan.moves) for part in CUTS}):
+            left = steady(cloud, most).excess_after
+            made += 1
+            behind += left > min(own[:most + 1])
+            beaten += left > min(rival.lefts[:most + 1])
+    print(f"plans cut short: {made} of {count} clouds, worse than the first "
+          f"moves of the whole plan {behind}, than as many moves of the "
+          f"rival {beaten}", flush=True)
+    return not behind and not beaten
+
+
 def told(found: Sequence[Match]) -> str:
     """Sums, and how often the rival was better."""
     moves = sum(one.plan.moves for one in found)
@@ -267,6 +313,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--singles", type=int, default=100)
     parser.add_argument("--evens", type=int, default=20)
+    parser.add_argument("--cuts", type=int, default=60)
     parser.add_argument("--largest", type=int, default=SIZES[-1][0],
                         help="hosts of the largest cloud")
     parser.add_argument("--cpu", action="store_true", help=(
@@ -275,6 +322,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     clock = time.process_time if options.cpu else time.monotonic
     fine = evens(options.evens, options.seed, clock)
+    fine &= cuts(options.cuts, options.seed)
     fine &= singles(options.singles, options.seed, clock)
     print("hosts servers groups  parts  excess  left  rival  moves  bound  "
           "rival enough  proved   first   final   rival  ratio")

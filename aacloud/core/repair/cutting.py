@@ -170,17 +170,18 @@ def _lefts(
 ) -> list[int]:
     """What is left before the first move and after each, weighted."""
     start = {uuid: state.place[uuid] for uuid, _ in moves}
-    found = [_left(state, component, mend_preferences)]
+    found = [left_of(state, component, mend_preferences)]
     for uuid, host in moves:
         state.move(uuid, host)
-        found.append(_left(state, component, mend_preferences))
+        found.append(left_of(state, component, mend_preferences))
     place(state, start)
     return found
 
 
-def _left(
+def left_of(
     state: State, component: Component, mend_preferences: bool,
 ) -> int:
+    """What is left of the excess that is to be mended, weighted."""
     left = sum(hard_of(state, group) for group in component.groups)
     if mend_preferences:
         left = REQUIRED * left + sum(

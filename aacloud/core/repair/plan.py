@@ -13,17 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable
 import dataclasses
 
+from aacloud.core.repair.capping import Capper
 from aacloud.core.repair.components import Component
 from aacloud.core.repair.components import components
 from aacloud.core.repair.components import hard_of
 from aacloud.core.repair.components import measure
 from aacloud.core.repair.components import prove
 from aacloud.core.repair.components import set_goals
-from aacloud.core.repair.cutting import choose
-from aacloud.core.repair.cutting import gathered
-from aacloud.core.repair.cutting import parts
 from aacloud.core.repair.greedy import mend
-from aacloud.core.repair.greedy import Moves
 from aacloud.core.repair.greedy import place
 from aacloud.core.repair.greedy import replay
 from aacloud.core.repair.improving import Improver
@@ -38,12 +35,15 @@ from aacloud.core.repair.reasons import Explainer
 from aacloud.core.repair.reasons import why
 from aacloud.core.repair.rooms import Rooms
 from aacloud.core.repair.state import State
+from aacloud.core.repair.state import Unit
 from aacloud.core.repair.tree import Bound
 from aacloud.core.repair.tree import Places
 from aacloud.core.repair.waiting import Waits
 
 #: The part of the time that is kept for the order and the reasons.
 RESERVED = 0.1
+#: The same for choosing moves when a plan may not have all.
+CUTTING = 0.15
 
 
 class _Planner:
@@ -54,7 +54,14 @@ class _Planner:
         self.limits = limits
         self.clock = clock
         self.began = clock()
-        self.deadline = self.began + limits.time_limit_s * (1 - RESERVED)
+        self.end = self.began + limits.time_limit_s * (1 - RESERVED)
+        self.deadline = self.end
+        if limits.max_moves is not None:
+            self.deadline -= limits.time_limit_s * CUTTING
+        #: Number of its component and the move, where their order is mixed.
+        self.made: list[tuple[int, tuple[str, str]]] = []
+        #: Unit -> what is left of it when all moves are made.
+        self.uncut: dict[int, int] = {}
         self.state = State(problem, limits.mend_preferences)
         self.rooms = Rooms(self.state)
         self.improver = Improver(
@@ -220,63 +227,24 @@ class _Planner:
         self, first: list[Component], found: list[Component],
     ) -> list[Component]:
         """As many moves as are allowed, the most useful ones."""
-        state = self.state
-        self._restart()
-        greedy = {other.groups[0]: other.moves for other in first}
-        choices = []
-        for component in found:
-            ways = [component.moves]
-            # Greedy moves may do more at first.
-            before = [
-                move for group in component.groups
-                for move in greedy.get(group, ())]
-            if before != component.moves:
-                ways.append(before)
-            ways += gathered(state, self.rooms, component)
-            choices.append(parts(
-                state, component, ways, self.limits.mend_preferences))
-        ends = choose(choices, self.limits.max_moves or 0)
-        chosen = [
-            (component, options[end].moves,
-             (options[end].left - options[0].left)
-             / max(1, len(options[end].moves)))
-            for component, options, end in zip(
-                found, choices, ends, strict=True)]
+        self.uncut = {
+            unit.number: unit.excess for unit in self.state.units}
+        self.deadline = self.end
+        made = Capper(
+            self.state, self.rooms, self.limits.max_moves or 0,
+            self.limits.mend_preferences, self.left_s).cut(first, found)
+        self.made = [(one.part, (one.server, one.host)) for one in made]
+        of: list[list[tuple[str, str]]] = [[] for _ in found]
+        for number, move in self.made:
+            of[number].append(move)
         kept = []
-        for component, part, _ in sorted(
-                chosen, key=lambda c: (c[2], c[0].groups)):
-            moves = self._prefix(component, part)
-            cut = measure(state, component, moves)
+        for component, moves in zip(found, of, strict=True):
+            cut = measure(self.state, component, moves)
             if moves != component.moves:
                 cut.bound, cut.least = 0, False
                 self._prove(cut)
             kept.append(cut)
         return kept
-
-    def _prefix(self, component: Component, moves: Moves) -> Moves:
-        """Make the moves up to the last that makes something better.
-
-        Others that make fewer moves now may leave less room for them.
-        """
-        state = self.state
-        if replay(state, moves):
-            return moves
-        start = {uuid: state.place[uuid] for uuid, _ in moves}
-        made: Moves = []
-        good = 0
-        lowest = sum(hard_of(state, g) for g in component.groups)
-        for uuid, host in moves:
-            if not state.allowed(uuid, host):
-                break
-            state.move(uuid, host)
-            made.append((uuid, host))
-            now = sum(hard_of(state, g) for g in component.groups)
-            if now < lowest:
-                lowest, good = now, len(made)
-        place(state, {uuid: start[uuid] for uuid, _ in made})
-        for uuid, host in made[:good]:
-            state.move(uuid, host)
-        return made[:good]
 
     def _assembled(self, found: list[Component], cut: bool) -> RepairPlan:
         state = self.state
@@ -284,21 +252,22 @@ class _Planner:
         soft = state.soft_excess()
         explainer = Explainer(state)
         left = tuple(
-            self._blocked(explainer.explain(unit), cut) for unit in state.units
+            self._blocked(unit, explainer, cut) for unit in state.units
             if unit.mend and unit.hard and unit.excess)
         self._restart()
+        order = self.made if cut else [
+            (number, move) for number, component in enumerate(found)
+            for move in component.moves]
+        last = {(part, move[0]): n for n, (part, move) in enumerate(order)}
         waits = Waits(state)
         steps: list[Step] = []
-        for component in found:
-            last = {
-                uuid: n for n, (uuid, _) in enumerate(component.moves)}
-            for n, (uuid, host) in enumerate(component.moves):
-                source = state.place[uuid]
-                said = why(state, uuid, host, last[uuid] != n)
-                behind = waits.add(uuid, host)
-                steps.append(Step(
-                    len(steps) + 1, Move(uuid, source, host),
-                    tuple(number + 1 for number in behind), said))
+        for n, (part, (uuid, host)) in enumerate(order):
+            source = state.place[uuid]
+            said = why(state, uuid, host, last[part, uuid] != n)
+            behind = waits.add(uuid, host)
+            steps.append(Step(
+                n + 1, Move(uuid, source, host),
+                tuple(number + 1 for number in behind), said))
         bound = sum(
             min(len(c.moves), c.bound) for c in found)
         asked = any(c.asked for c in found)
@@ -310,12 +279,19 @@ class _Planner:
             left, self.clock() - self.began, self.soft_before, soft,
             self.first_s, len(found), sum(c.proved for c in found))
 
-    def _blocked(self, found: Blocked, cut: bool) -> Blocked:
-        if cut and found.code is BlockCode.LIMIT:
-            return dataclasses.replace(found, reason=(
-                f"a plan may have {self.limits.max_moves} moves: the next "
-                f"one goes on"))
-        return found
+    def _blocked(
+        self, unit: Unit, explainer: Explainer, cut: bool,
+    ) -> Blocked:
+        """Why the unit is left broken, the state being at the end."""
+        if not cut or unit.excess <= self.uncut[unit.number]:
+            found = explainer.explain(unit)
+            if not cut or found.code is not BlockCode.LIMIT:
+                return found
+        # More moves would do more for it, whatever is in the way now.
+        return Blocked(
+            unit.group.id, unit.rule,
+            f"a plan may have {self.limits.max_moves} moves: the next one "
+            f"goes on", BlockCode.LIMIT, unit.excess)
 
 
 def plan_repair(

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 import pytest
 
 from aacloud.core import rules
+from aacloud.core.repair import BlockCode
 from aacloud.core.repair import improving
 from aacloud.core.repair import plan_repair
 from aacloud.core.repair.cutting import choose
 from aacloud.core.repair.cutting import Part
+from tests.benchmarks import repair as benchmark
 from tests.benchmarks.repair_cloud import random_cloud
 from tests.unit.core.repair.worlds import follow
 from tests.unit.core.repair.worlds import group
@@ -133,3 +135,64 @@ def test_a_limit_never_costs_more_than_the_greedy_moves(seed, data):
     assert cut.moves <= most
     assert full.excess_after <= more.excess_after <= cut.excess_after
     assert cut.excess_after <= greedy.excess_after
+
+
+def rivals(what, most):
+    """What is left when the rival may have so many moves."""
+    rival = benchmark.Rival(what)
+    rival.run()
+    return min(rival.lefts[:most + 1])
+
+
+@pytest.fixture(scope="module")
+def crowded():
+    """A cloud in which moves need the room that others leave."""
+    return random_cloud(50, 300, 10, 1014)
+
+
+@pytest.mark.parametrize("part", [0.4, 0.62, 0.7, 0.9, 0.98])
+def test_moves_are_made_in_an_order_that_can_be_done(crowded, part):
+    """No fewer are made only because the best of them has no room yet."""
+    full = benchmark.steady(crowded)
+    most = int(part * full.moves)
+    cut = benchmark.steady(crowded, most)
+    follow(crowded, cut)
+    assert cut.moves <= most
+    assert cut.excess_after <= min(
+        benchmark.lefts(crowded, full)[:most + 1])
+    assert cut.excess_after <= rivals(crowded, most)
+
+
+def test_what_is_left_for_want_of_moves_says_so(crowded):
+    """Whatever may be in the way of the next move just now."""
+    full = benchmark.steady(crowded)
+    cut = benchmark.steady(crowded, 20)
+    for_good = {(one.group, one.rule): one for one in full.left}
+    limited = [one for one in cut.left if one.excess > (
+        for_good[one.group, one.rule].excess
+        if (one.group, one.rule) in for_good else 0)]
+    assert limited
+    assert {one.code for one in limited} == {BlockCode.LIMIT}
+    assert {one.reason for one in limited} == {
+        "a plan may have 20 moves: the next one goes on"}
+    # What no number of moves would mend does not say so.
+    for one in cut.left:
+        if one not in limited:
+            assert one.code is for_good[one.group, one.rule].code
+    assert {one.group for one in cut.left if one not in limited}
+
+
+@settings(max_examples=10, deadline=None,
+          suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 10_000), st.sampled_from([8, 50]), st.data())
+def test_a_limit_leaves_no_more_than_so_many_moves_of_all(seed, members, data):
+    """Nor than the rival, which stops after as many."""
+    what = random_cloud(50, 300, 10, seed, most=members)
+    full = benchmark.steady(what)
+    most = data.draw(st.integers(0, full.moves))
+    cut = benchmark.steady(what, most)
+    follow(what, cut)
+    assert cut.moves <= most
+    assert cut.excess_after <= min(
+        benchmark.lefts(what, full)[:most + 1])
+    assert cut.excess_after <= rivals(what, most)
