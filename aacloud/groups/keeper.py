@@ -201,7 +201,7 @@ class Keeper:
         self._not_before = now + SHARE * took
         if not self._leads():
             return
-        self._repairer.drop_outdated(groups, found)
+        self._repairer.drop_outdated(groups, found, sight, here)
         broken = {
             report.group_id for report in found
             if report.state == rules.GroupState.VIOLATING.value}

@@ -30,6 +30,7 @@ from aacloud.core import repair
 from aacloud.core import rules
 from aacloud.db import errors as db_errors
 from aacloud.db import plans as plan_stores
+from aacloud.groups import asking
 from aacloud.groups import fruitless
 from aacloud.groups import metrics
 from aacloud.groups import outdated
@@ -46,12 +47,6 @@ LOG = logging.getLogger(__name__)
 
 #: The scope of a plan over many groups.
 CLOUD = core_groups.CLOUD_SCOPE
-#: Who made a plan that nobody asked for.
-BY = "aacloud-groups"
-
-
-class WindowsDiffer(Exception):
-    """Groups that were to be mended together have different windows."""
 
 
 class Repairer:
@@ -72,6 +67,9 @@ class Repairer:
         self._clock = clock or clocks.Clock()
         self._fruitless = fruitless.Fruitless(self._clock.monotonic)
         self._recorder = recording.Recorder(conf, plans, self._clock)
+        #: Makes the plans that somebody asks for.
+        self.asker = asking.Asker(
+            conf, plans, self._solved, self._recorder, self._clock)
         self._pace = rates.LogPace(clock=self._clock.monotonic)
 
     def prune(self) -> None:
@@ -180,7 +178,7 @@ class Repairer:
                 state=core_groups.PlanState.AWAITING_APPROVAL
                 if self._conf.aacloud_groups.repair_approval
                 else core_groups.PlanState.APPROVED,
-                window=season.window, by=BY, until=season.until,
+                window=season.window, by=recording.BY, until=season.until,
                 opening=seasons.key(season),
                 replan_of=next((
                     one for one in before if ids & set(one.groups)), None))
@@ -259,11 +257,14 @@ class Repairer:
         self,
         groups: Collection[rules.Group],
         found: Iterable[group_messages.Report],
+        sight: sights.Sight,
+        here: around.Surroundings,
     ) -> None:
         """Give up plans that nobody approved and that are not right now.
 
         :param groups: all groups
         :param found: how they stand
+        :param sight: of their members
         :raises cloud_errors.CloudError: their servers could not be read
         :raises db_errors.DatabaseError: the journal could not be written
         """
@@ -278,23 +279,28 @@ class Repairer:
             report.group_id for report in found
             if report.state == rules.GroupState.VIOLATING.value}
         for plan in waiting:
-            why = self._outdated(plan, known, broken)
+            why = self._outdated(plan, known, broken, sight, here)
             if why is not None:
+                then = (
+                    "It is planned anew" if any(
+                        known[one].mode is rules.GroupMode.REPAIR
+                        for one in plan.groups if one in known)
+                    else "It can be asked for anew")
                 self._supersede(
                     plan, "the cloud is not the one that it was made for: "
-                    f"{why}. It is planned anew")
+                    f"{why}. {then}")
 
     def _supersede(self, plan: core_groups.Plan, why: str) -> None:
         """Give a plan up that nobody approved; it does not count."""
-        self._plans.advance(
-            plan, core_groups.PlanState.EXPIRED, event_text=why,
-            summary={**plan.summary, "superseded": True})
+        self._recorder.supersede(plan, why)
 
     def _outdated(
         self,
         plan: core_groups.Plan,
         known: Mapping[str, rules.Group],
         broken: Collection[str],
+        seen: sights.Sight,
+        here: around.Surroundings,
     ) -> str | None:
         lost = sorted(set(plan.groups) - set(known))
         if lost:
@@ -316,82 +322,19 @@ class Repairer:
                 step.server, ()
             ):
                 return f"server {step.name} is not on {step.source}"
-        return None
-
-    # -- because somebody asks ----------------------------------------------
-
-    def asked(
-        self,
-        wanted: Sequence[rules.Group],
-        groups: Collection[rules.Group],
-        sight: sights.Sight,
-        here: around.Surroundings,
-        *,
-        scope: str,
-        dry_run: bool,
-        by: str,
-        project_id: str | None,
-        time_limit_s: float,
-    ) -> tuple[core_groups.Plan, repair.RepairPlan]:
-        """Make the plan that somebody asked for, and put it down.
-
-        That it was asked for opens no window: its moves begin in that of
-        the groups; without one of their own in the configured one. Plans
-        that nobody asked for and nobody approved give way to it.
-
-        :raises db_errors.Duplicate: live plans mend all of these groups
-        :raises WindowsDiffer: no window is common to the groups
-        :raises cloud_errors.CloudError: what is free could not be read
-        """
-        window = self._window(wanted)
-        ids = {one.id for one in wanted}
-        live = self._plans.live()
-        yielding = [plan for plan in live if _yields(plan, ids, window)]
-        others = [plan for plan in live if plan not in yielding]
-        if not dry_run:
-            held = seasons.held(others, window)
-            if ids and ids <= set(held):
-                group = min(ids)
-                raise db_errors.Duplicate(
-                    "live repair plan of group", group, held[group].id)
-            wanted = [one for one in wanted if one.id not in held]
-            ids -= set(held)
-        found = self.solve(
-            self.problem(
-                groups, ids, sight, here,
-                reserved=self._reserved(others, groups, sight, here)),
-            time_limit_s)
-        if dry_run or not found.steps:
-            # One without moves would only keep the next from being made.
-            state = core_groups.PlanState.DRAFT
-        elif self._conf.aacloud_groups.repair_approval:
-            state = core_groups.PlanState.AWAITING_APPROVAL
-        else:
-            state = core_groups.PlanState.APPROVED
-        if state is not core_groups.PlanState.DRAFT:
-            for plan in yielding:
-                self._supersede(
-                    plan, f"{by} asked for another plan of its groups. What "
-                    "that leaves broken is planned anew")
-        opening = seasons.opening_of(
-            window, self._clock.utcnow(), ahead=True)
-        return self._recorder.record(
-            found, sight, here, scope=scope, groups=wanted, state=state,
-            window=window, by=by, project_id=project_id,
-            until=None if opening is None else opening.closes_at), found
+        if here.dead_dcs:
+            # Rules count on what lives; nothing is planned anew now.
+            return None
+        return outdated.changed(
+            plan, steps, known, {**seen.occupancy, **sight.occupancy},
+            here.domains())
 
     def _window(self, wanted: Sequence[rules.Group]) -> str | None:
-        """The window of groups that are mended together; None: any time.
-
-        :raises WindowsDiffer: they have none in common
-        """
-        usual = self._conf.aacloud_groups.default_window
-        found = {group.window or usual or None for group in wanted}
-        if len(found) > 1:
-            raise WindowsDiffer(
-                "these groups have different windows, so one plan cannot "
-                "mend them all: ask for one group at a time")
-        return found.pop() if found else None
+        """The window that all of these groups have; None: any time."""
+        (found,) = {
+            group.window or self._conf.aacloud_groups.default_window or None
+            for group in wanted}
+        return found
 
     # -- both ---------------------------------------------------------------
 
@@ -428,6 +371,22 @@ class Repairer:
             f"{at + rest:%H:%M:%S} ([aacloud_groups] cool_down)"
             for server, at in moved.items()}
 
+    def _solved(
+        self,
+        wanted: Iterable[rules.Group],
+        groups: Iterable[rules.Group],
+        sight: sights.Sight,
+        here: around.Surroundings,
+        time_limit_s: float,
+        others: Iterable[core_groups.Plan],
+    ) -> repair.RepairPlan:
+        """Find the plan that leaves to other plans what they are to move."""
+        return self.solve(
+            self.problem(
+                groups, {one.id for one in wanted}, sight, here,
+                reserved=self._reserved(others, groups, sight, here)),
+            time_limit_s)
+
     def solve(
         self, problem: repair.RepairProblem, time_limit_s: float | None = None
     ) -> repair.RepairPlan:
@@ -457,14 +416,3 @@ def _succeeded(plan: core_groups.Plan) -> bool:
         plan.state is core_groups.PlanState.DONE
         and set(steps) <= {core_groups.StepState.VERIFIED.value}
         and not plan.summary.get("left"))
-
-
-def _yields(
-    plan: core_groups.Plan, groups: Collection[str], window: str | None
-) -> bool:
-    """Whether a plan gives way to one that somebody asks for."""
-    return (
-        plan.state is core_groups.PlanState.AWAITING_APPROVAL
-        and plan.scope == CLOUD and plan.created_by == BY
-        and not plan.orders and plan.window == window
-        and not set(groups).isdisjoint(plan.groups))

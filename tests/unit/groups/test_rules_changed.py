@@ -58,3 +58,78 @@ def test_what_makes_way_for_a_move_that_helps_is_done(make_stage):
     stage.engine().lead()
     stage.run(stage.is_(group, "compliant"))
     assert [server for server, *_ in stage.cloud.live] == ["x", "a0"]
+
+
+def unapproved(stage, *texts, members):
+    """A group whose plan waits for its approval."""
+    group = stage.group(*texts, members=members)
+    stage.engine().lead()
+    stage.run(stage.plan_is(State.AWAITING_APPROVAL))
+    return group, stage.plan()
+
+
+def join(stage, group, *places):
+    names = [f"b{number}" for number in range(len(places))]
+    for name, host in zip(names, places, strict=True):
+        stage.cloud.born(name, host)
+    stage.store.add_members(group, dict.fromkeys(names, "p"), by="ann")
+
+
+@pytest.mark.parametrize(("new", "goes"), [
+    # The planned move helps nothing, or is not enough, of what is wanted now.
+    (["fence:dc:domains=dc2"], "dc2"),
+    (["spread:host", "fence:dc:domains=dc2"], "dc2"),
+])
+def test_a_plan_for_other_rules_is_made_anew(make_stage, new, goes):
+    stage = make_stage(repair_approval=True)
+    group, first = unapproved(
+        stage, "spread:host", "fence:rack:domains=dc1-r1",
+        members=crowd("a"))
+    ruled(stage, group, *new)
+    stage.run(lambda: len(stage.all_plans()) == 2)
+    assert stage.plans.get(first.id).state is State.EXPIRED
+    steps = stage.steps()
+    assert sorted(step.server for step in steps) == ["a0", "a1"]
+    assert {step.destination[:3] for step in steps} == {goes}
+
+
+def test_a_plan_for_other_members_is_made_anew(make_stage):
+    """There are more of them now where it would take one away."""
+    stage = make_stage(repair_approval=True)
+    there = "dc2-r1-h1"
+    group, first = unapproved(
+        stage, "together:host", members={**crowd("a"), "c": there})
+    assert [step.server for step in stage.steps()] == ["c"]
+    join(stage, group, there, there, there)
+    stage.run(lambda: len(stage.all_plans()) == 2)
+    assert stage.plans.get(first.id).state is State.EXPIRED
+    assert sorted(step.server for step in stage.steps()) == ["a0", "a1"]
+
+
+def test_changes_that_touch_nothing_of_a_plan(make_stage):
+    stage = make_stage(repair_approval=True)
+    group, first = unapproved(stage, "spread:host", members=crowd("a"))
+    stage.store.update(group, by="ann", name="other")
+    join(stage, group, "dc2-r1-h1")
+    ruled(stage, group, "spread:host", "spread:dc:max=4")
+    stage.run_for(120.0)
+    assert [plan.id for plan in stage.all_plans()] == [first.id]
+    stage.order(Command.APPROVE)
+    stage.run(stage.is_(group, "compliant"))
+
+
+def test_what_a_plan_left_is_no_reason_to_plan_anew(make_stage):
+    """Nor is it planned again and again what cannot be mended."""
+    stage = make_stage(repair_approval=True)
+    stage.cloud.born("c", HERE, locked=True)
+    group, first = unapproved(
+        stage, "spread:host", "fence:dc:domains=dc2",
+        members={**crowd("a"), "c": HERE})
+    assert stage.plan().summary["left"]
+    stage.store.update(group, by="ann", name="other")
+    stage.run_for(120.0)
+    assert [plan.id for plan in stage.all_plans()] == [first.id]
+    ruled(stage, group, "spread:host", "fence:dc:domains=dc2",
+          "fence:rack:domains=dc2-r1,dc2-r2")
+    stage.run_for(300.0)
+    assert len(stage.all_plans()) == 2
