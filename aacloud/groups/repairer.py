@@ -33,7 +33,6 @@ from aacloud.db import plans as plan_stores
 from aacloud.groups import asking
 from aacloud.groups import fruitless
 from aacloud.groups import metrics
-from aacloud.groups import outdated
 from aacloud.groups import policies
 from aacloud.groups import problems
 from aacloud.groups import recording
@@ -163,8 +162,7 @@ class Repairer:
         free = [group for group in wanted if self._may_plan(group, before)]
         ids = {group.id for group in free}
         plan = self._sought(season, self.problem(
-            groups, ids, sight, here,
-            reserved=self._reserved(live, groups, sight, here)),
+            groups, ids, sight, here, reserved=self._reserved(live)),
         ) if free else None
         if plan is None:
             self._fruitless.rest(
@@ -257,14 +255,11 @@ class Repairer:
         self,
         groups: Collection[rules.Group],
         found: Iterable[group_messages.Report],
-        sight: sights.Sight,
-        here: around.Surroundings,
     ) -> None:
         """Give up plans that nobody approved and that are not right now.
 
         :param groups: all groups
         :param found: how they stand
-        :param sight: of their members
         :raises cloud_errors.CloudError: their servers could not be read
         :raises db_errors.DatabaseError: the journal could not be written
         """
@@ -279,16 +274,11 @@ class Repairer:
             report.group_id for report in found
             if report.state == rules.GroupState.VIOLATING.value}
         for plan in waiting:
-            why = self._outdated(plan, known, broken, sight, here)
+            why = self._outdated(plan, known, broken)
             if why is not None:
-                then = (
-                    "It is planned anew" if any(
-                        known[one].mode is rules.GroupMode.REPAIR
-                        for one in plan.groups if one in known)
-                    else "It can be asked for anew")
                 self._supersede(
                     plan, "the cloud is not the one that it was made for: "
-                    f"{why}. {then}")
+                    f"{why}. It is planned anew")
 
     def _supersede(self, plan: core_groups.Plan, why: str) -> None:
         """Give a plan up that nobody approved; it does not count."""
@@ -299,8 +289,6 @@ class Repairer:
         plan: core_groups.Plan,
         known: Mapping[str, rules.Group],
         broken: Collection[str],
-        seen: sights.Sight,
-        here: around.Surroundings,
     ) -> str | None:
         lost = sorted(set(plan.groups) - set(known))
         if lost:
@@ -322,12 +310,7 @@ class Repairer:
                 step.server, ()
             ):
                 return f"server {step.name} is not on {step.source}"
-        if here.dead_dcs:
-            # Rules count on what lives; nothing is planned anew now.
-            return None
-        return outdated.changed(
-            plan, steps, known, {**seen.occupancy, **sight.occupancy},
-            here.domains())
+        return None
 
     def _window(self, wanted: Sequence[rules.Group]) -> str | None:
         """The window that all of these groups have; None: any time."""
@@ -384,7 +367,7 @@ class Repairer:
         return self.solve(
             self.problem(
                 groups, {one.id for one in wanted}, sight, here,
-                reserved=self._reserved(others, groups, sight, here)),
+                reserved=self._reserved(others)),
             time_limit_s)
 
     def solve(
