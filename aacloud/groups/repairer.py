@@ -33,6 +33,7 @@ from aacloud.db import plans as plan_stores
 from aacloud.groups import asking
 from aacloud.groups import fruitless
 from aacloud.groups import metrics
+from aacloud.groups import outdated
 from aacloud.groups import policies
 from aacloud.groups import problems
 from aacloud.groups import recording
@@ -162,7 +163,8 @@ class Repairer:
         free = [group for group in wanted if self._may_plan(group, before)]
         ids = {group.id for group in free}
         plan = self._sought(season, self.problem(
-            groups, ids, sight, here, reserved=self._reserved(live)),
+            groups, ids, sight, here,
+            reserved=self._reserved(live, groups, sight, here)),
         ) if free else None
         if plan is None:
             self._fruitless.rest(
@@ -255,11 +257,14 @@ class Repairer:
         self,
         groups: Collection[rules.Group],
         found: Iterable[group_messages.Report],
+        sight: sights.Sight,
+        here: around.Surroundings,
     ) -> None:
         """Give up plans that nobody approved and that are not right now.
 
         :param groups: all groups
         :param found: how they stand
+        :param sight: of their members
         :raises cloud_errors.CloudError: their servers could not be read
         :raises db_errors.DatabaseError: the journal could not be written
         """
@@ -274,11 +279,16 @@ class Repairer:
             report.group_id for report in found
             if report.state == rules.GroupState.VIOLATING.value}
         for plan in waiting:
-            why = self._outdated(plan, known, broken)
+            why = self._outdated(plan, known, broken, sight, here)
             if why is not None:
+                then = (
+                    "It is planned anew" if any(
+                        known[one].mode is rules.GroupMode.REPAIR
+                        for one in plan.groups if one in known)
+                    else "It can be asked for anew")
                 self._supersede(
                     plan, "the cloud is not the one that it was made for: "
-                    f"{why}. It is planned anew")
+                    f"{why}. {then}")
 
     def _supersede(self, plan: core_groups.Plan, why: str) -> None:
         """Give a plan up that nobody approved; it does not count."""
@@ -289,6 +299,8 @@ class Repairer:
         plan: core_groups.Plan,
         known: Mapping[str, rules.Group],
         broken: Collection[str],
+        seen: sights.Sight,
+        here: around.Surroundings,
     ) -> str | None:
         lost = sorted(set(plan.groups) - set(known))
         if lost:
@@ -310,7 +322,12 @@ class Repairer:
                 step.server, ()
             ):
                 return f"server {step.name} is not on {step.source}"
-        return None
+        if here.dead_dcs:
+            # Rules count on what lives; nothing is planned anew now.
+            return None
+        return outdated.changed(
+            plan, steps, known, {**seen.occupancy, **sight.occupancy},
+            here.domains())
 
     def _window(self, wanted: Sequence[rules.Group]) -> str | None:
         """The window that all of these groups have; None: any time."""
@@ -367,7 +384,7 @@ class Repairer:
         return self.solve(
             self.problem(
                 groups, {one.id for one in wanted}, sight, here,
-                reserved=self._reserved(others)),
+                reserved=self._reserved(others, groups, sight, here)),
             time_limit_s)
 
     def solve(

@@ -127,13 +127,6 @@ class TestRepair:
         assert not stage.cloud.live
         assert stage.plans.get(plan.id).window == self.CLOSED
 
-    def test_one_plan_has_one_window(self, stage):
-        engine = stage.engine().lead()
-        stage.group("spread:host", members=PAIR, window=self.CLOSED)
-        stage.group("spread:host", name="db")
-        with pytest.raises(rpc_groups.EngineRefused, match="one group at a"):
-            engine.answers.repair(question(None), 20.0)
-
     def test_the_leader_is_asked(self, stage):
         stage.engine("one").lead()
         other = stage.engine("two")
