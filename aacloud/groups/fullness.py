@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which projects may have no more members of groups.
+"""How many members projects may have, and which may have no more.
 
-The schedulers refuse births into groups of these. It is a matter of seconds:
-what is born meanwhile may be beyond the quota.
+The schedulers refuse births that would be more. Each counts its own births
+until the engine knows them; what others let pass meanwhile, for seconds at
+most, may be beyond the quota.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import threading
 from aacloud.coordination import clock as clocks
 from aacloud.db import quotas
 from aacloud.groups import catalogue as catalogues
+from aacloud.rpc import snapshot as snapshots
 
 #: Seconds for which quotas are not read again.
 EVERY_S = 5.0
@@ -34,9 +36,17 @@ class Fullness:
         self._read_at = float("-inf")
         self._revision = -1
         self._full: frozenset[str] = frozenset()
+        self._limits = snapshots.MemberLimits(-1)
 
     def projects(self) -> frozenset[str]:
         """The projects that have all the members that they may have.
+
+        :raises db_errors.DatabaseError: the quotas could not be read
+        """
+        return self.told()[0]
+
+    def told(self) -> tuple[frozenset[str], snapshots.MemberLimits]:
+        """These, and how many members projects may have.
 
         :raises db_errors.DatabaseError: the quotas could not be read
         """
@@ -44,16 +54,19 @@ class Fullness:
             revision = self._catalogue.revision
             now = self._clock.monotonic()
             if revision != self._revision or now - self._read_at >= EVERY_S:
-                self._full = self._counted()
+                self._full, self._limits = self._read()
                 self._revision, self._read_at = revision, now
-            return self._full
+            return self._full, self._limits
 
-    def _counted(self) -> frozenset[str]:
+    def _read(self) -> tuple[frozenset[str], snapshots.MemberLimits]:
         limits = self._kept.limits()
         usual = self._kept.default
         members: Counter[str] = Counter()
         for group in self._catalogue.all().values():
             members[group.project_id] += len(group.members)
-        return frozenset(
+        full = frozenset(
             project for project, number in members.items()
             if 0 <= limits.get(project, usual).members <= number)
+        return full, snapshots.MemberLimits(usual.members, {
+            project: limit.members for project, limit in limits.items()
+            if limit.members != usual.members})

@@ -40,7 +40,7 @@ class SnapshotMaker:
         """
         self._catalogue.refresh()
         # Before the groups: whoever fills a project is a member in them.
-        full_projects = self._fullness.projects()
+        full_projects, limits = self._fullness.told()
         revision, groups, gone, full = self._catalogue.since(known)
         here = self._watcher.known()
         news = here is not None and (
@@ -54,7 +54,7 @@ class SnapshotMaker:
             topology=here.topology if here is not None and news else None,
             dead_dcs=None if here is None else here.dead_dcs,
             closed_hosts=None if here is None else here.closed,
-            full_projects=full_projects))
+            full_projects=full_projects, member_limits=limits))
 
     def _digest_of(self, topology: topologies.Topology) -> str:
         known = self._digest

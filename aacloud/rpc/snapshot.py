@@ -25,13 +25,19 @@ snapshot::
                 …],
      "dead_dcs": ["dc2"], "closed_hosts": ["dc1-r1-h3"],
      "full_projects": ["5f0c…"],
+     "member_limits": {"usual": 1000, "projects": {"5f0c…": 5}},
      "topology": {"dc1-r1-h1": ["dc1-r1", "dc1"], …}}
 
 With ``"since": 15`` it is what changed after revision 15, and ``"gone"``
 names the groups that were deleted. ``topology``, ``dead_dcs``,
-``closed_hosts`` (hosts that take no servers for long) and ``full_projects``
-(they may have no more members) may be left out or null: they are as they
-were. A snapshot of another ``format`` is refused.
+``closed_hosts`` (hosts that take no servers for long), ``full_projects``
+(they may have no more members) and ``member_limits`` (how many members all
+groups of a project may have, -1: any number; ``usual`` holds for projects that
+are not named) may be left out or null: they are as they were. A snapshot of
+another ``format`` is refused.
+
+A scheduler that knows ``member_limits`` counts what is left itself, and so
+needs no ``full_projects``; it is for those that do not.
 
 ``topology`` in the question is the digest of what the scheduler has; the
 topology is told whenever it is not that of the engine, also to a scheduler
@@ -71,6 +77,21 @@ OLD_ENGINE_S = 60.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class MemberLimits:
+    """How many members all groups of a project may have; -1: any number.
+
+    :ivar usual: of projects that are not in ``projects``
+    """
+
+    usual: int
+    projects: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    def of(self, project: str) -> int:
+        """Return the limit of a project."""
+        return self.projects.get(project, self.usual)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Snapshot:
     """Groups with their rules and members, or what changed of them.
 
@@ -82,6 +103,7 @@ class Snapshot:
     :ivar closed_hosts: hosts that take no servers for long; None: as before
     :ivar full_projects: projects that may have no more members of groups;
         None: as before
+    :ivar member_limits: how many they may have; None: as before
     :ivar skipped: ids of groups that are not understood here, such as those
         with a kind of rule that a newer engine knows
     """
@@ -95,6 +117,7 @@ class Snapshot:
     dead_dcs: frozenset[str] | None = None
     closed_hosts: frozenset[str] | None = None
     full_projects: frozenset[str] | None = None
+    member_limits: MemberLimits | None = None
     skipped: tuple[str, ...] = ()
 
 
@@ -155,6 +178,11 @@ def snapshot_body(snapshot: Snapshot) -> dict[str, Any]:
         body["closed_hosts"] = sorted(snapshot.closed_hosts)
     if snapshot.full_projects is not None:
         body["full_projects"] = sorted(snapshot.full_projects)
+    if snapshot.member_limits is not None:
+        body["member_limits"] = {
+            "usual": snapshot.member_limits.usual,
+            "projects": dict(snapshot.member_limits.projects),
+        }
     return body
 
 
@@ -201,6 +229,7 @@ class Reader:
             dead_dcs=_names(body, "dead_dcs"),
             closed_hosts=_names(body, "closed_hosts"),
             full_projects=_names(body, "full_projects"),
+            member_limits=_limits(body.get("member_limits")),
             skipped=tuple(skipped),
         )
 
@@ -254,6 +283,19 @@ def _names(source: Mapping[str, Any], key: str) -> frozenset[str] | None:
         if not isinstance(name, str):
             raise envelope.malformed(f"{key!r} holds {name!r}, not a name")
     return frozenset(names)
+
+
+def _limits(content: object) -> MemberLimits | None:
+    if content is None:
+        return None
+    projects = content.get("projects") if isinstance(
+        content, Mapping) else None
+    if not isinstance(content, Mapping) or not isinstance(projects, Mapping):
+        raise envelope.malformed("'member_limits' is not an object")
+    for limit in (content.get("usual"), *projects.values()):
+        if not isinstance(limit, int) or limit < -1:
+            raise envelope.malformed(f"'member_limits' holds {limit!r}")
+    return MemberLimits(content["usual"], dict(projects))
 
 
 def _moment(source: Mapping[str, Any]) -> datetime.datetime:

@@ -13,8 +13,10 @@ a cell does not answer      the same for spread and together; a fence needs
 hint that is not known,     ``[aacloud_scheduler] on_unknown``
 no engine answers
 hint of no group            ``[aacloud_scheduler] unknown_hint``
-hint of a group of a        no host: it would be one member more than the
-project with a full quota   project may have. Not when that may be old news
+hint of a group of a        no host: with it, and with the births that this
+project with a full quota   process let pass a moment ago, there would be more
+                            members than the project may have. Not when that
+                            may be old news
 a host without its place    ``on_unknown`` of each rule of rack or DC level
 anything fails              the server passes, and is recorded
 ==========================  ================================================
@@ -34,6 +36,7 @@ from typing import Any
 
 from aacloud.core import rules
 from aacloud.rpc import rates
+from aacloud.scheduler.nova import births
 from aacloud.scheduler.nova import index as group_index
 from aacloud.scheduler.nova import metrics
 from aacloud.scheduler.nova import occupancy
@@ -76,6 +79,8 @@ class Decider:
         self._where = where
         self._clock = clock
         self._recent = recent.Recent()
+        self._births = births.Births()
+        client.tell(self._births.arrived)
         self._places = places.PlaceBook()
         self._pace = rates.LogPace()
 
@@ -213,8 +218,8 @@ class Decider:
         if own is not None and own.launched:
             groups, refused, opened = list(asked.joined), None, []
             placing.expected = 1
-        elif refused is None and reading.complete:
-            refused = self._over_quota(view, server, groups)
+        elif refused is None and view is not None and not asked.moves:
+            refused = self._over_quota(view, server, groups, placing, reading)
         for reason in opened:
             self._open(server, (), reason)
         placing.server = server
@@ -227,24 +232,20 @@ class Decider:
             view, server, hosts, placing, groups, reading)
 
     def _over_quota(
-        self, view: snapshot_client.View | None, server: str,
-        groups: Iterable[rules.Group],
+        self, view: snapshot_client.View, server: str,
+        groups: Iterable[rules.Group], placing: recent.Placing,
+        reading: occupancy.Reading,
     ) -> _Refused | None:
         """What refuses a birth into a group that may have no more members."""
-        if view is None or (
-            self._clock() - view.synced > self._client.settings.max_stale
-        ):
-            return None
-        for group in groups:
-            if (
-                server not in group.members
-                and group.project_id in view.index.full
-            ):
-                return _Refused("quota", (
-                    f"it is to be born into group {group.name}, and project "
-                    f"{group.project_id} may have no more members of HA "
-                    "groups; see 'openstack ha group quota show'"))
-        return None
+        now = self._clock()
+        group = self._births.admit(
+            placing, server, groups, view.index, reading.seen, now,
+            sure=reading.complete
+            and now - view.synced <= self._client.settings.max_stale)
+        return None if group is None else _Refused("quota", (
+            f"it is to be born into group {group.name}, and project "
+            f"{group.project_id} may have no more members of HA groups; see "
+            "'openstack ha group quota show'"))
 
     def _verdict(
         self, view: snapshot_client.View, server: str, hosts: list[Any],

@@ -31,6 +31,8 @@ class Index:
     :ivar digest: of that topology, as the engine is told
     :ivar skipped: ids of groups that are not understood here
     :ivar full: projects that may have no more members
+    :ivar limits: how many members projects may have; None: the engine does
+        not tell, but ``full``
     """
 
     revision: int
@@ -43,6 +45,7 @@ class Index:
     digest: str
     skipped: frozenset[str]
     full: frozenset[str] = frozenset()
+    limits: rpc_snapshot.MemberLimits | None = None
 
     def hinted(self, text: str, project_id: str | None) -> rules.Group | None:
         """The group that a hint means: an id or a name of that project."""
@@ -118,6 +121,7 @@ def compile_index(
         digest=digest,
         skipped=frozenset(skipped),
         full=_full(snapshot, before),
+        limits=_limits(snapshot, before),
     )
 
 
@@ -127,6 +131,15 @@ def _full(
     if snapshot.full_projects is not None:
         return snapshot.full_projects
     return frozenset() if before is None else before.full
+
+
+def _limits(
+    snapshot: rpc_snapshot.Snapshot, before: Index | None,
+) -> rpc_snapshot.MemberLimits | None:
+    if snapshot.member_limits is not None or before is None:
+        return snapshot.member_limits
+    # Of an older engine: what it says of full projects is newer.
+    return before.limits if snapshot.full_projects is None else None
 
 
 def _join(

@@ -95,6 +95,14 @@ class Placing:
             or now - self.judged > CHOICE_S or self._spec() is None
             or len(self.chosen(now)) >= self.expected)
 
+    def hopeful(self, now: float) -> bool:
+        """Whether its servers have their hosts, or may still get them.
+
+        Nova gives hosts to all servers of a request, or to none.
+        """
+        return not self.failed and (
+            not self.over(now) or len(self.chosen(now)) >= self.expected)
+
     def with_aside(self, hosts: list[Any]) -> list[Any]:
         """The hosts, and those that were refused to an earlier sibling.
 

@@ -141,6 +141,7 @@ class SnapshotClient:
         self._read_settings = settings
         self._make_bus = make_bus
         self._clock = clock
+        self._told: list[Callable[[group_index.Index], None]] = []
         self._forget()
         alive = weakref.ref(self)
 
@@ -193,6 +194,13 @@ class SnapshotClient:
         if self._pid != os.getpid():
             self._begin()
         return self._view
+
+    def tell(self, told: Callable[[group_index.Index], None]) -> None:
+        """Call this with all that is known, whenever that is new.
+
+        :param told: must not fail, and not take long
+        """
+        self._told.append(told)
 
     def find_hinted(
         self, text: str, project_id: str | None,
@@ -352,6 +360,8 @@ class SnapshotClient:
                 "the aacloud of the engine in this scheduler, too",
                 len(made.skipped), ", ".join(sorted(made.skipped)[:10]))
         self._view = View(made, synced)
+        for told in self._told:
+            told(made)
         metrics.REVISION.set(made.revision)
         metrics.SKIPPED.set(len(made.skipped))
 

@@ -52,6 +52,14 @@ def test_the_quota_of_the_project_counts(stage, limit, full):
     assert told(engine, revision) == full
 
 
+def test_schedulers_count_what_is_left_themselves(stage):
+    engine = stage.engine()
+    stage.quotas.set("q", groups=None, members=7, by="ann")
+    stage.quotas.set("r", groups=3, members=None, by="ann")
+    found = snapshots.Reader().read(engine.answers.snapshot(None, None))
+    assert found.member_limits == snapshots.MemberLimits(2, {"q": 7})
+
+
 def test_who_was_born_beyond_it_is_a_member(stage, caplog):
     """Several at once: the schedulers did not know yet."""
     caplog.set_level(logging.WARNING)

@@ -153,6 +153,7 @@ class Engine:
         self.cloud = topology() if cloud is None else cloud
         self.dead: frozenset[str] = frozenset()
         self.full: frozenset[str] | None = frozenset()
+        self.limits: rpc_snapshot.MemberLimits | None = None
         self.down = False
         self.asked: list[int | None] = []
         self.acks: dict[str, int] = {}
@@ -204,7 +205,8 @@ class Engine:
                     name for name in told if name not in self.groups),
                 topology=None if topology == rpc_snapshot.topology_digest(
                     self.cloud) else self.cloud, dead_dcs=self.dead,
-                closed_hosts=frozenset(), full_projects=self.full)
+                closed_hosts=frozenset(), full_projects=self.full,
+                member_limits=self.limits)
 
     def ack(self, scheduler: str, revision: int) -> None:
         """See ``snapshot_client.Bus``."""
@@ -246,6 +248,9 @@ class Known:
     def view(self) -> snapshot_client.View:
         """See ``SnapshotClient``."""
         return self._known
+
+    def tell(self, told: Callable[[group_index.Index], None]) -> None:
+        """See ``SnapshotClient``."""
 
     def record(self, entry: snapshot_client.FailOpen) -> None:
         """See ``SnapshotClient``."""

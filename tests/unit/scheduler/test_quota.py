@@ -8,6 +8,7 @@ import logging
 
 import pytest
 
+from aacloud.rpc import envelope
 from aacloud.rpc import snapshot as rpc_snapshot
 from aacloud.scheduler.nova import index as group_index
 from aacloud.scheduler.nova import occupancy
@@ -93,6 +94,19 @@ def test_an_engine_that_does_not_tell() -> None:
     assert later.snapshot().full_projects is None
 
 
+def test_limits_are_as_they_were_until_an_older_engine_tells() -> None:
+    engine = stage.Engine(stage.group("web"))
+    engine.limits = rpc_snapshot.MemberLimits(3, {"p2": -1})
+    made = group_index.compile_index(engine.get_snapshot(None, 1.0))
+    assert made.limits == engine.limits
+    engine.limits, engine.full = None, None
+    later = group_index.compile_index(engine.get_snapshot(2, 1.0), made)
+    assert later.limits == made.limits
+    engine.full = frozenset({"p1"})
+    older = group_index.compile_index(engine.get_snapshot(2, 1.0), later)
+    assert (older.limits, older.full) == (None, {"p1"})
+
+
 def test_it_travels() -> None:
     found = rpc_snapshot.Snapshot(
         1, stage.NOW, full_projects=frozenset({"b", "a"}))
@@ -101,3 +115,14 @@ def test_it_travels() -> None:
     assert rpc_snapshot.Reader().read(body).full_projects == {"a", "b"}
     del body["full_projects"]
     assert rpc_snapshot.Reader().read(body).full_projects is None
+
+
+def test_limits_travel() -> None:
+    limits = rpc_snapshot.MemberLimits(1000, {"p": -1, "q": 5})
+    body = rpc_snapshot.snapshot_body(
+        rpc_snapshot.Snapshot(1, stage.NOW, member_limits=limits))
+    assert rpc_snapshot.Reader().read(body).member_limits == limits
+    for wrong in (7, {}, {"usual": 1}, {"usual": "1", "projects": {}},
+                  {"usual": 1, "projects": {"p": -2}}):
+        with pytest.raises(envelope.MessageError):
+            rpc_snapshot.Reader().read({**body, "member_limits": wrong})
