@@ -18,6 +18,7 @@ from unittest import mock
 import warnings
 from wsgiref import simple_server
 
+from futurist import _thread
 from keystoneauth1 import plugin
 from keystoneauth1 import session as ks_session
 from nova import monkey_patch
@@ -199,6 +200,9 @@ class NovaCase(integrated_helpers.ProviderUsageBaseTestCase):
         silent.start()
         self.addCleanup(silent.stop)
         super().setUp()
+        # Nova's tests let idle threads look for work a hundred times a
+        # second, which costs more than it saves with so many threads.
+        _thread.ThreadWorker.MAX_IDLE_FOR = 0.1
         # Nova's fixture turns deprecations of SQLAlchemy 2.1 into errors.
         warnings.resetwarnings()
         warnings.simplefilter("ignore")

@@ -46,15 +46,18 @@ def engine(stage):
     return stage.engine().lead()
 
 
-def test_lost_notification(stage):
+def test_lost_notification(make_stage):
     """With all parts at work, and the time that it takes."""
+    stage = make_stage(
+        inspect_interval=600.0, reconcile_interval=1000.0,
+        project_check_interval=300.0)
     owned(stage, "p1", "p2")
     engine = stage.engine().lead()
     stage.run_for(60.0)
     stage.projects.gone = {"p1"}
-    stage.run_for(HOUR)
+    stage.run_for(300.0)
     assert left(stage) == {"p1", "p2"}
-    stage.run_for(HOUR + 60.0)
+    stage.run_for(360.0)
     assert left(stage) == {"p2"}
     assert engine.announced[-1] == stage.store.revision()
 
