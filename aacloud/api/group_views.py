@@ -103,7 +103,7 @@ def members(
     return sorted(found, key=lambda one: (one["name"] or "~", one["id"]))
 
 
-def report(found: group_messages.Report, names: Names) -> JSON:
+def report(found: group_messages.Report, veil: veils.Veil) -> JSON:
     """Return how a group was found."""
     return {
         "state": found.state,
@@ -111,25 +111,25 @@ def report(found: group_messages.Report, names: Names) -> JSON:
         "inspected_at": views.moment(found.at),
         "age_s": found.age_s,
         "sought_at": views.moment(found.sought_at),
-        "rules": [_finding(one, names) for one in found.rules],
+        "rules": [_finding(one, veil) for one in found.rules],
     }
 
 
-def _finding(found: group_messages.RuleFinding, names: Names) -> JSON:
+def _finding(found: group_messages.RuleFinding, veil: veils.Veil) -> JSON:
     return {
         "rule": rule(found.rule),
         "state": found.state,
-        "counts": names.counts(found.rule.level, found.counts),
-        "limit": names.text(found.limit),
+        "counts": veil.names.counts(found.rule.level, found.counts),
+        "limit": veil.text(found.limit),
         "excess": found.excess,
         "least_moves": found.least_moves,
-        "blocked": [names.text(one) for one in found.blocked],
-        "reason": names.text(found.reason),
+        "blocked": [veil.text(one) for one in found.blocked],
+        "reason": veil.text(found.reason),
         "hindrance": None
         if found.hindrance is None
         else {
             "code": found.hindrance.code,
-            "reason": names.text(found.hindrance.reason),
+            "reason": veil.text(found.hindrance.reason),
             "excess": found.hindrance.excess,
         },
     }

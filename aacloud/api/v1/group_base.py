@@ -283,7 +283,9 @@ class Resource(base.Resource):
             "members": group_views.members(record, places, names),
             "report": None
             if report is None
-            else group_views.report(report, names),
+            else group_views.report(
+                report, self.veil(call, names, record.group.project_id)
+            ),
         }
 
     def waited(

@@ -181,7 +181,9 @@ class Resource(group_base.Resource):
             "state": state,
             "report": None
             if report is None
-            else group_views.report(report, names),
+            else group_views.report(
+                report, self.veil(call, names, project_id)
+            ),
             "plan": None
             if plan is None
             else self.preview(call, plan, names, record.id, project_id),

@@ -45,6 +45,7 @@ class Engine:
     :ivar make_plan: stores a plan and returns its id
     :ivar asked: the names of the questions, in order
     :ivar native: Nova's own server groups
+    :ivar hindrance: why moves do not mend what is broken
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Engine:
         self.acks: dict[str, int] = {}
         self.down: str | None = None
         self.refuses: str | None = None
+        self.hindrance: group_messages.Hindrance | None = None
         self.asked: list[str] = []
         self.make_plan: (
             Callable[[groups_server.RepairQuestion], str] | None
@@ -208,6 +210,7 @@ class Engine:
                     least_moves=excess,
                     blocked=("rack dc1-r2 is full",) if excess else (),
                     reason="host dc1-r1-h1 has too many." if excess else "ok",
+                    hindrance=self.hindrance if excess else None,
                 )
             )
         broken = any(finding.excess for finding in findings)

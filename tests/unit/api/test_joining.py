@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from aacloud.rpc import group_messages
 from aacloud.rpc import groups as rpc_groups
 from tests.unit.api import engines
 from tests.unit.api import group_operations
@@ -52,6 +53,32 @@ def test_join_never_fails_because_of_placement(stage: Stage) -> None:
     # What is left of other projects' groups is not told.
     assert [left["group_id"] for left in plan["left"]] == [group]
     assert members(stage, group) == {one, two}
+
+
+def test_groups_of_others_in_the_way_are_not_named(stage: Stage) -> None:
+    group = group_operations.add_group(stage, "web", "spread:host")
+    group_operations.add_group(stage, "mine", "spread:host")
+    stage.engine.hindrance = group_messages.Hindrance(
+        "conflict",
+        "no host is right: 2 would make spread:dc of group payroll worse; 1 "
+        "would make fence:host:domains=dc1-r1-h1:prefer of group mine worse",
+        1,
+    )
+    one = stage.engine.add_server(1, "dc1-r1-h1")
+    two = stage.engine.add_server(2, "dc1-r1-h1")
+    joined = join(stage, group, one, two)
+    inspected = {
+        token: stage.call("POST", f"/v1/groups/{group}/inspect", token=token)
+        for token in ("reader", "admin")
+    }
+    for answer in (joined, inspected["reader"]):
+        (finding,) = answer.json["report"]["rules"]
+        assert finding["hindrance"]["reason"] == (
+            "no host is right: 2 would make spread:dc of another group "
+            "worse; 1 would make fence:host:domains=host-1:prefer of group "
+            "mine worse"
+        )
+    assert "group payroll worse" in str(inspected["admin"].json)
 
 
 def test_join_again_changes_nothing(stage: Stage) -> None:
