@@ -38,15 +38,8 @@ class Fullness:
         self._full: frozenset[str] = frozenset()
         self._limits = snapshots.MemberLimits(-1)
 
-    def projects(self) -> frozenset[str]:
-        """The projects that have all the members that they may have.
-
-        :raises db_errors.DatabaseError: the quotas could not be read
-        """
-        return self.told()[0]
-
     def told(self) -> tuple[frozenset[str], snapshots.MemberLimits]:
-        """These, and how many members projects may have.
+        """Projects that have all the members that they may have; all limits.
 
         :raises db_errors.DatabaseError: the quotas could not be read
         """
