@@ -236,6 +236,7 @@ class Explainer:
             problem = problems.build(
                 concerned, mended, _narrowed(sight, concerned), here,
                 room, resting=resting,
+                usual=self._conf.aacloud_groups.default_window,
                 seed=self._conf.aacloud_groups.solver_seed)
             # How many moves one plan may have keeps nothing broken.
             limits = dataclasses.replace(

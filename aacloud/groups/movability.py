@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from aacloud.core import adoption
 from aacloud.core import adoption_live
 from aacloud.core import recovery
+from aacloud.core import rules
 from aacloud.groups import surroundings as around
 
 #: Extra specs of a flavor that tie the guest to its host's hardware.
@@ -38,6 +40,39 @@ def why_not(
     if host is not None and not host.up:
         return f"nova-compute on {server.host} is down"
     return None
+
+
+def not_asked(
+    groups: Iterable[rules.Group], mended: Collection[str], usual: str | None
+) -> Mapping[str, str]:
+    """Server -> why it does not make way for those of the mended groups.
+
+    The owners of its groups did not ask for moves, or not in the window of
+    the mended ones. A plan is carried out in that at some time; which other
+    windows are open by then is not known.
+
+    :param mended: ids of groups; their members are moved whatever other
+        groups they are in
+    :param usual: the window of groups without one of their own
+    """
+    groups = tuple(groups)
+    windows = {None} | {
+        group.window or usual or None
+        for group in groups if group.id in mended}
+    found: dict[str, str] = {}
+    for group in groups:
+        if group.mode is not rules.GroupMode.REPAIR:
+            reason = "it is in another group, which is not repaired"
+        elif (group.window or usual or None) not in windows:
+            reason = "it is in another group, which has another window"
+        else:
+            continue
+        found.update(dict.fromkeys(group.members, reason))
+    for group in groups:
+        if group.id in mended:
+            for member in group.members:
+                found.pop(member, None)
+    return found
 
 
 def blocked(

@@ -26,6 +26,7 @@ def build(
     capacity: Mapping[str, ports.HostCapacity],
     *,
     resting: Mapping[str, str],
+    usual: str | None,
     seed: int = 0,
 ) -> repair.RepairProblem:
     """Put the picture together.
@@ -35,7 +36,11 @@ def build(
     :param mended: ids of the groups to be mended; the others are kept from
         becoming worse, as far as they are enforced
     :param resting: server -> why it is not to be moved again yet
+    :param usual: the window of groups without one of their own
     """
+    groups = tuple(groups)
+    # Why a server cannot be moved at all is told before all else.
+    resting = {**movability.not_asked(groups, mended, usual), **resting}
     seen = natives.seen_with(sight.servers.values())
     servers = {
         uuid: _server(server, sight, here, resting)

@@ -139,7 +139,7 @@ class Rechecker:
                 if step.state in core_groups.STEPS_IN_FLIGHT))
         problem = problems.build(
             concerned.values(), set(plan.groups), sight, here, room.hosts,
-            resting={})
+            resting={}, usual=self._usual_window())
         right: list[core_groups.PlanStep] = []
         refused: dict[int, str] = {}
         not_yet: dict[int, str] = {}

@@ -357,6 +357,7 @@ class Repairer:
             groups, mended, sight, here,
             self._cloud.capacity(tuple(here.topology.hosts)),
             resting={**(reserved or {}), **self.resting()},
+            usual=self._conf.aacloud_groups.default_window,
             seed=self._conf.aacloud_groups.solver_seed)
 
     def resting(self) -> Mapping[str, str]:
