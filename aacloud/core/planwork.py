@@ -33,6 +33,9 @@ class PlanAct(str, enum.Enum):
     FOLLOW = "follow"
     #: Journal the steps named in ``skip`` as SKIPPED with their reasons.
     SKIP = "skip"
+    #: Journal the steps named in ``back`` as RETRY: they were claimed, not
+    #: sent, and must not be now. Else other plans would wait for them.
+    TAKE_BACK = "take-back"
     #: Do nothing now; journal the reasons as "waiting".
     HOLD = "hold"
     #: The plan is closed.
@@ -101,6 +104,7 @@ class NextPlanStep:
 
     :ivar start: numbers of the steps to begin.
     :ivar skip: numbers of the steps to leave out, each with its reason.
+    :ivar back: numbers of the steps to take back.
     :ivar shut: with FOLLOW: a move whose request was not sent yet must not
         be sent now. Limits alone never say so: it is such moves that they
         count.
@@ -111,6 +115,7 @@ class NextPlanStep:
     reasons: tuple[str, ...]
     start: tuple[int, ...] = ()
     skip: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    back: tuple[int, ...] = ()
     shut: bool = False
 
 
@@ -298,8 +303,16 @@ def _flying(steps: Sequence[PlanStep]) -> int:
 def _stand_by(
     steps: Sequence[PlanStep], reasons: tuple[str, ...], *, shut: bool,
 ) -> NextPlanStep:
+    back = _claimed(steps)
+    if back:
+        return NextPlanStep(_A.TAKE_BACK, None, reasons, back=back)
     return NextPlanStep(
         _A.FOLLOW if _flying(steps) else _A.HOLD, None, reasons, shut=shut)
+
+
+def _claimed(steps: Sequence[PlanStep]) -> tuple[int, ...]:
+    return tuple(
+        step.number for step in steps if step.state is _S.CLAIMED)
 
 
 def _outcome(steps: Sequence[PlanStep]) -> str:
@@ -393,6 +406,12 @@ def _begin(
         busy.add(step.server)
         start.append(step.number)
         room -= fresh
+    back = tuple(
+        number for number in _claimed(steps) if number not in start)
+    if back:
+        # Limits were lowered, or plans were claimed for by two engines.
+        return NextPlanStep(
+            _A.TAKE_BACK, None, tuple(dict.fromkeys(waits)), back=back)
     if start:
         return NextPlanStep(_A.START, None, (
             f"{len(start)} of {len(steps)} steps can begin",),

@@ -238,6 +238,8 @@ class Executor:
             return SHORTEST_S
         if todo.act is _A.START:
             return self._start(plan, steps, todo)
+        if todo.act is _A.TAKE_BACK:
+            return self._take_back(plan, steps, todo)
         if todo.act is _A.FOLLOW:
             return self._follow(plan, steps, todo)
         if todo.act is _A.HOLD:
@@ -323,13 +325,10 @@ class Executor:
         steps: Sequence[core_groups.PlanStep],
         todo: planwork.NextPlanStep,
     ) -> float:
-        chosen = [
-            step for step in steps
-            if step.number in todo.start or step.state is _S.CLAIMED]
+        chosen = [step for step in steps if step.number in todo.start]
         flying = [
             step for step in steps
-            if step.state in core_groups.STEPS_IN_FLIGHT
-            and step.state is not _S.CLAIMED]
+            if step.state in core_groups.STEPS_IN_FLIGHT]
         try:
             verdict = self._checks.check(
                 plan, steps, chosen, self._under_way.elsewhere(plan.id))
@@ -351,24 +350,35 @@ class Executor:
         return self._round(
             plan, steps, [*flying, *verdict.right], blocked=None)
 
+    def _take_back(
+        self,
+        plan: core_groups.Plan,
+        steps: Sequence[core_groups.PlanStep],
+        todo: planwork.NextPlanStep,
+    ) -> float:
+        """Let go of steps that nothing was sent for.
+
+        Younger plans see that at the next look only: of those that wait for
+        each other the oldest then has the first turn.
+        """
+        why = "; ".join(todo.reasons)
+        self._plans.update_steps([
+            plan_stores.StepChange(
+                step, _S.RETRY, {"not_before": None, "reason": why},
+                f"step {step.number}, {step.name}, is not begun: {why}")
+            for step in steps if step.number in todo.back])
+        # The mover is to forget them, too.
+        self._under_way.drop(plan.id)
+        return SHORTEST_S
+
     def _follow(
         self,
         plan: core_groups.Plan,
         steps: Sequence[core_groups.PlanStep],
         todo: planwork.NextPlanStep,
     ) -> float:
-        """Follow what Nova works on; take back what was not sent yet."""
+        """Follow what Nova works on."""
         why = "; ".join(todo.reasons)
-        claimed = [step for step in steps if step.state is _S.CLAIMED]
-        if claimed:
-            self._plans.update_steps([
-                plan_stores.StepChange(
-                    step, _S.RETRY, {"not_before": None, "reason": why},
-                    f"step {step.number}, {step.name}, is not begun: {why}")
-                for step in claimed])
-            # The mover is to forget them, too.
-            self._under_way.drop(plan.id)
-            return SHORTEST_S
         flying = [
             step for step in steps
             if step.state in core_groups.STEPS_IN_FLIGHT]

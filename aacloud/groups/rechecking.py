@@ -140,6 +140,9 @@ class Rechecker:
         problem = problems.build(
             concerned.values(), set(plan.groups), sight, here, room.hosts,
             resting={}, usual=self._usual_window())
+        # Those that are only claimed may wait for these, in turn.
+        moving = any(
+            step.state in core_groups.STEPS_IN_FLIGHT for step in elsewhere)
         right: list[core_groups.PlanStep] = []
         refused: dict[int, str] = {}
         not_yet: dict[int, str] = {}
@@ -160,7 +163,7 @@ class Rechecker:
                     "mend")
                 continue
             if reason is not None:
-                (not_yet if elsewhere else refused)[step.number] = reason
+                (not_yet if moving else refused)[step.number] = reason
                 continue
             right.append(step)
             problem = _with_move(problem, move, counted=False)

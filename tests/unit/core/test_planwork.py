@@ -360,3 +360,29 @@ def test_a_row_of_replans_ends():
     assert planwork.stop_of_replanning(0, limits) is None
     assert planwork.stop_of_replanning(2, limits) is None
     assert "max_replans" in planwork.stop_of_replanning(3, limits)
+
+
+def test_what_was_claimed_and_must_not_be_sent_is_taken_back():
+    """Else another plan, of which the same is true, would wait for it."""
+    one = planwork.PlanLimits(parallel_total=1)
+    steps = [step(1, S.CLAIMED), step(2, S.CLAIMED, "d1-r2-h1", "d2-r2-h1")]
+    found = decide(steps[:1], limits=one, elsewhere=(
+        step(7, S.CLAIMED, "d1-r2-h1", "d2-r2-h1"),))
+    assert (found.act, found.back) == (A.TAKE_BACK, (1,))
+    # Of its own the first goes on.
+    found = decide(steps, limits=one)
+    assert (found.act, found.back) == (A.TAKE_BACK, (2,))
+    steps[1] = step(2, S.RETRY)
+    assert decide(steps, limits=one).start == (1,)
+
+
+@pytest.mark.parametrize(("orders", "view"), [
+    ((), {"window": None}), ((), {"hold": ("DC dc1 is dead",)}),
+    ((C.PAUSE,), {})])
+def test_what_was_claimed_is_taken_back_when_nothing_may_begin(orders, view):
+    the_plan = plan(P.PAUSED if orders else P.RUNNING, orders)
+    steps = [step(1, S.CLAIMED), step(2, S.MIGRATING)]
+    found = decide(steps, the_plan, **view)
+    assert (found.act, found.back) == (A.TAKE_BACK, (1,))
+    steps[0] = step(1, S.RETRY)
+    assert decide(steps, the_plan, **view).act is A.FOLLOW
