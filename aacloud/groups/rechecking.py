@@ -158,7 +158,7 @@ class Rechecker:
             if step.number not in useful and (
                 step.source in sight.occupancy.get(step.server, ())
             ):
-                refused[step.number] = (
+                refused[step.number] = reason or (
                     "no group needs it any more that this plan may still "
                     "mend")
                 continue

@@ -33,16 +33,16 @@ def two(make_stage):
 def break_turns_of(stage, plan, error):
     """Let each turn of this plan fail; count them."""
     executor = stage.engines[0].executor
-    view = executor._view
+    view = executor._gates.view
     tried = []
 
-    def fails(one):
+    def fails(one, elsewhere):
         if one.id == plan.id:
             tried.append(stage.time.now)
             raise error
-        return view(one)
+        return view(one, elsewhere)
 
-    executor._view = fails
+    executor._gates.view = fails
     return tried
 
 
@@ -72,11 +72,11 @@ def test_its_turn_fails(two, error, command):
 def test_it_goes_on_when_all_is_well_again(two):
     stage, (bad, good), groups = two
     executor = stage.engines[0].executor
-    view = executor._view
+    view = executor._gates.view
     break_turns_of(stage, bad, RuntimeError("x"))
     approve_all(stage)
     stage.run(lambda: stage.plans.get(good.id).state is State.DONE)
-    executor._view = view
+    executor._gates.view = view
     for group in groups:
         stage.run(stage.is_(group, "compliant"))
     assert stage.plans.get(bad.id).state is State.DONE
@@ -94,6 +94,7 @@ def test_a_deposed_leader_does_nothing_more(two):
 
 def test_a_plan_with_an_unreadable_window_can_be_stopped(stage):
     group = stage.group("spread:host", members=crowd("a", "dc1-r1-h1"))
+    stage.conf.set_override("default_window", "nonsense", "aacloud_groups")
     engine = stage.engine().lead()
     engine.keeper._not_before = float("inf")
     engine.plans.create(
