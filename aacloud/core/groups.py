@@ -208,7 +208,7 @@ class PlanStep:
 
     :ivar number: unique in the plan; steps are begun in this order.
     :ivar after: numbers of the steps that must be verified before.
-    :ivar why: ids of the groups that this step mends.
+    :ivar why: sentences: what this step mends, of which group.
     :ivar predicted_s: seconds that it is expected to take.
     """
 

@@ -218,7 +218,7 @@ _HINDRANCE = basics.closed(
             "availability zone or cell; unmovable: no member that would have "
             "to move can be; conflict: another rule would get worse; closed: "
             "hosts that take no servers; no-domain: the cloud has no better "
-            "place; limit: nothing was found in the time"
+            "place; limit: more moves, or more time, would mend it"
         ),
         "reason": basics.text("in words, with all that is in the way"),
         "excess": basics.number(

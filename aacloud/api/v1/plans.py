@@ -158,7 +158,9 @@ class Plans(plan_base.Resource):
             "made before for the same group, and dry runs are made one at a "
             "time for a project. Else it waits for approval where the "
             "configuration wants one. No move begins outside the window of "
-            "its group."
+            "its group: of all groups together, those of one window are "
+            "mended at a time, and a dry run over several windows is only "
+            "shown, without an id."
         ),
         tag="plans",
         policy=policies.plans.PREVIEW,
