@@ -34,9 +34,9 @@ from aacloud.db import engine
 from aacloud.db import groups as db_groups
 from aacloud.db import inspections
 from aacloud.db import journal
-from aacloud.db import migration
 from aacloud.db import plans as db_plans
 from tests.unit.api import engines
+from tests.unit.db import worlds
 
 State = core_incidents.IncidentState
 ServerState = core_incidents.ServerState
@@ -161,9 +161,8 @@ class Stage:
     """
 
     def __init__(self, path: pathlib.Path) -> None:
-        self.url = f"sqlite:///{path / 'aacloud.sqlite'}"
+        self.url = worlds.make_file(path / "aacloud.sqlite")
         self.conf = configuration(self.url)
-        migration.sync(self.conf)
         self.database = engine.Database(self.conf)
         self._epoch: int | None = None
         self.journal = journal.Journal(self.database, lambda: self._epoch)

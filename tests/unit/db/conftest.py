@@ -9,15 +9,12 @@ import pathlib
 import pytest
 
 from aacloud.db import engine
-from aacloud.db import migration
 from tests.unit.db import worlds
 
 
 @pytest.fixture
 def url(tmp_path: pathlib.Path) -> str:
-    url = f"sqlite:///{tmp_path / 'aacloud.sqlite'}"
-    migration.sync(worlds.configuration(), connection=url)
-    return url
+    return worlds.make_file(tmp_path / "aacloud.sqlite")
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import pathlib
 import tempfile
 
@@ -14,19 +13,9 @@ from hypothesis import strategies
 
 from aacloud.core import incidents
 from aacloud.db import errors
-from aacloud.db import migration
 from tests.unit.db import worlds
 
 ENGINES = strategies.sampled_from(["dc1-ha", "dc2-ha"])
-
-
-@functools.cache
-def empty_tables() -> bytes:
-    """A database without rows; made once, it is copied for each example."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = pathlib.Path(directory) / "aacloud.sqlite"
-        migration.sync(worlds.configuration(), connection=f"sqlite:///{path}")
-        return path.read_bytes()
 
 
 @dataclasses.dataclass
@@ -46,9 +35,8 @@ class TwoEngines(stateful.RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.directory = tempfile.TemporaryDirectory()
-        path = pathlib.Path(self.directory.name) / "aacloud.sqlite"
-        path.write_bytes(empty_tables())
-        self.database = worlds.open_database(f"sqlite:///{path}")
+        self.database = worlds.open_database(worlds.make_file(
+            pathlib.Path(self.directory.name) / "aacloud.sqlite"))
         first = worlds.Engine("dc1-ha", self.database)
         second = worlds.Engine("dc2-ha", self.database)
         self.epoch = first.take_over()

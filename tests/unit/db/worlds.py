@@ -7,6 +7,9 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import datetime
+import functools
+import pathlib
+import tempfile
 import threading
 import time
 from typing import Any
@@ -20,6 +23,7 @@ from aacloud.core import brakes
 from aacloud.core import incidents
 from aacloud.db import engine
 from aacloud.db import journal
+from aacloud.db import migration
 
 START = datetime.datetime(2026, 3, 1, 12, 0, tzinfo=datetime.timezone.utc)
 #: Seconds after which a thread of a test is taken for stuck.
@@ -36,6 +40,23 @@ def configuration() -> cfg.ConfigOpts:
     conf.register_opts(options.database_opts, "database")
     conf.set_override("sqlite_synchronous", False, "database")
     return conf
+
+
+@functools.cache
+def _empty_file() -> bytes:
+    with tempfile.TemporaryDirectory() as directory:
+        path = pathlib.Path(directory) / "aacloud.sqlite"
+        migration.sync(configuration(), connection=f"sqlite:///{path}")
+        return path.read_bytes()
+
+
+def make_file(path: pathlib.Path) -> str:
+    """Make a file of SQLite with all tables and no rows; return its URL.
+
+    The tables are made once; each file is a copy.
+    """
+    path.write_bytes(_empty_file())
+    return f"sqlite:///{path}"
 
 
 def open_database(url: str, **kwargs: Any) -> engine.Database:

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from aacloud.db import engine as db_engine
-from aacloud.db import migration
 from tests.unit.db import worlds
 from tests.unit.failover import stage as stages
 
@@ -24,7 +23,7 @@ def empty_database(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> pathlib.Path:
     path = tmp_path_factory.mktemp("database") / "empty.sqlite"
-    migration.sync(worlds.configuration(), connection=f"sqlite:///{path}")
+    worlds.make_file(path)
     return path
 
 
