@@ -258,9 +258,11 @@ def test_reports_come_in_by_the_bus_and_peers_are_told(place):
     eventually(lambda: all(
         daemon._world.last_life(heartbeat.report.observer)
         for heartbeat in sent))
-    assignment = daemon._assign(schema.PeersRequest(HOST, {}, "1-x", "n"))
-    assert {target.host for target in assignment.targets} == {
-        target.host for target in place.agents.assigned[HOST]}
+    # A host is known to live by what others say before it reports itself.
+    eventually(lambda: {
+        target.host for target in daemon._assign(
+            schema.PeersRequest(HOST, {}, "1-x", "n")).targets
+    } == {target.host for target in place.agents.assigned[HOST]})
     eventually(lambda: {
         record.name for record in daemon._journal.hosts()
         if record.agent_seen_at} == set(builders.cloud().hosts))
